@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config';
+
+/** One runner for every package; end-to-end tests have their own configuration in packages/e2e. */
+export default defineConfig({
+  test: {
+    include: ['packages/*/{src,test,sim,bench}/**/*.test.{ts,tsx}', 'tools/**/*.test.ts'],
+    exclude: ['**/node_modules/**', 'packages/e2e/**'],
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 20_000,
+  },
+});
