@@ -1,0 +1,52 @@
+/** Entry of the package: the contracts that all other packages share. */
+export {
+  API_GROUP,
+  API_VERSION,
+  API_VERSION_NAME,
+  type KindDefinition,
+  type PrinterColumn,
+} from './crds/define-kind.ts';
+export type { DeepPartial, KubernetesObject, ObjectMeta, OwnerReference } from './crds/kubernetes-object.ts';
+export { CRD_KINDS, type CrdKind, type CrdObjects } from './crds/kinds.ts';
+export { completeObject, newObject, MalformedObjectError } from './crds/complete-object.ts';
+export {
+  rootSchema,
+  toCustomResourceDefinition,
+  type CustomResourceDefinition,
+  type StructuralSchema,
+} from './crds/open-api.ts';
+export type { Condition } from './crds/schema-fragments.ts';
+export type { BackingImage, BackingImageSpec, BackingImageStatus } from './crds/backing-image.ts';
+export type {
+  BackingImageDataSource,
+  BackingImageDataSourceSpec,
+  BackingImageDataSourceStatus,
+} from './crds/backing-image-data-source.ts';
+export type {
+  BackingImageManager,
+  BackingImageManagerSpec,
+  BackingImageManagerStatus,
+} from './crds/backing-image-manager.ts';
+export type { Backup, BackupSpec, BackupStatus } from './crds/backup.ts';
+export type {
+  BackupBackingImage,
+  BackupBackingImageSpec,
+  BackupBackingImageStatus,
+} from './crds/backup-backing-image.ts';
+export type { BackupTarget, BackupTargetSpec, BackupTargetStatus } from './crds/backup-target.ts';
+export type { BackupVolume, BackupVolumeSpec, BackupVolumeStatus } from './crds/backup-volume.ts';
+export type { Engine, EngineSpec, EngineStatus } from './crds/engine.ts';
+export type { EngineImage, EngineImageSpec, EngineImageStatus } from './crds/engine-image.ts';
+export type { InstanceManager, InstanceManagerSpec, InstanceManagerStatus } from './crds/instance-manager.ts';
+export type { Node, NodeSpec, NodeStatus } from './crds/node.ts';
+export type { Orphan, OrphanSpec, OrphanStatus } from './crds/orphan.ts';
+export type { RecurringJob, RecurringJobSpec, RecurringJobStatus } from './crds/recurring-job.ts';
+export type { Replica, ReplicaSpec, ReplicaStatus } from './crds/replica.ts';
+export type { Setting, SettingStatus } from './crds/setting.ts';
+export type { ShareManager, ShareManagerSpec, ShareManagerStatus } from './crds/share-manager.ts';
+export type { Snapshot, SnapshotSpec, SnapshotStatus } from './crds/snapshot.ts';
+export type { SupportBundle, SupportBundleSpec, SupportBundleStatus } from './crds/support-bundle.ts';
+export type { SystemBackup, SystemBackupSpec, SystemBackupStatus } from './crds/system-backup.ts';
+export type { SystemRestore, SystemRestoreSpec, SystemRestoreStatus } from './crds/system-restore.ts';
+export type { Volume, VolumeSpec, VolumeStatus } from './crds/volume.ts';
+export type { VolumeAttachment, VolumeAttachmentSpec, VolumeAttachmentStatus } from './crds/volume-attachment.ts';
