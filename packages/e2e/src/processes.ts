@@ -1,0 +1,49 @@
+/** Finding processes by what they run, in /proc; only those of one cluster. */
+import { readdirSync, readFileSync } from 'node:fs';
+
+export interface ProcessEntry {
+  pid: number;
+  /** command line, words joined by spaces */
+  command: string;
+  /** LONGHORN_NODE_MARK of its environment: `<cluster id>/<node>` */
+  mark: string;
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return ''; // ended between listing and reading, or not ours to read
+  }
+}
+
+/** Every process with a node mark, zombies left out. */
+export function markedProcesses(): ProcessEntry[] {
+  return readdirSync('/proc')
+    .filter((entry) => /^\d+$/.test(entry))
+    .flatMap((entry) => {
+      const mark = /(?:^|\0)LONGHORN_NODE_MARK=([^\0]*)/.exec(read(`/proc/${entry}/environ`))?.[1];
+      const command = read(`/proc/${entry}/cmdline`).split('\0').join(' ').trim();
+      return mark === undefined || command === '' ? [] : [{ pid: Number(entry), command, mark }];
+    });
+}
+
+/** The one process of `node` whose command line matches. Throws when there is none or more than one. */
+export function findProcess(node: string, pattern: RegExp): ProcessEntry {
+  const found = markedProcesses().filter(({ mark, command }) => mark.endsWith(`/${node}`) && pattern.test(command));
+  const first = found[0];
+  if (first === undefined || found.length > 1) {
+    throw new Error(
+      `${found.length} processes match ${String(pattern)} on ${node}:\n${found.map((p) => p.command).join('\n')}`,
+    );
+  }
+  return first;
+}
+
+export function replicaProcess(node: string, replica: string): ProcessEntry {
+  return findProcess(node, new RegExp(`node.* replica .*--replica-instance-name ${replica}( |$)`));
+}
+
+export function engineProcess(node: string, engine: string): ProcessEntry {
+  return findProcess(node, new RegExp(`node.*--engine-instance-name ${engine} controller `));
+}

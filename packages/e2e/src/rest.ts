@@ -1,0 +1,60 @@
+/** The REST API as a client of it sees it. */
+
+/** The API's refusal: HTTP status and the message of its error resource. */
+export class RestError extends Error {
+  readonly status: number;
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export class Rest {
+  private readonly base: string;
+
+  /** @param base for example `http://127.0.0.1:8080` */
+  constructor(base: string) {
+    this.base = base;
+  }
+
+  private async call<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const response = await fetch(this.base + path, {
+      method,
+      headers: { accept: 'application/json', ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(30_000),
+    });
+    const text = await response.text();
+    if (!response.ok) {
+      let message = text;
+      try {
+        message = (JSON.parse(text) as { message?: string }).message ?? text;
+      } catch {
+        // not JSON: the text says it
+      }
+      throw new RestError(response.status, message);
+    }
+    return (text === '' ? {} : JSON.parse(text)) as T;
+  }
+
+  get<T>(path: string): Promise<T> {
+    return this.call<T>('GET', path);
+  }
+
+  post<T>(path: string, body: unknown = {}): Promise<T> {
+    return this.call<T>('POST', path, body);
+  }
+
+  put<T>(path: string, body: unknown): Promise<T> {
+    return this.call<T>('PUT', path, body);
+  }
+
+  delete<T>(path: string): Promise<T> {
+    return this.call<T>('DELETE', path);
+  }
+
+  /** POST /v1/volumes/NAME?action=ACTION */
+  action<T>(volume: string, action: string, input: unknown = {}): Promise<T> {
+    return this.post<T>(`/v1/volumes/${volume}?action=${action}`, input);
+  }
+}

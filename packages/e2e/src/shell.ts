@@ -1,0 +1,25 @@
+/** Running programs of the system: mkfs, mount, kubectl. */
+import { execFile } from 'node:child_process';
+
+/** Thrown when a program ends with a code other than 0; the message has its output. */
+export class ShellError extends Error {}
+
+/** Runs a program to its end and answers its standard output. */
+export function run(
+  program: string,
+  args: string[],
+  options: { input?: string; env?: NodeJS.ProcessEnv; timeoutMs?: number } = {},
+): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = execFile(
+      program,
+      args,
+      { maxBuffer: 256 << 20, timeout: options.timeoutMs ?? 300_000, env: options.env ?? process.env },
+      (error, stdout, stderr) => {
+        if (error === null) resolve(stdout);
+        else reject(new ShellError(`${program} ${args.join(' ')}: ${error.message}\n${stderr}${stdout.slice(-2000)}`));
+      },
+    );
+    child.stdin?.end(options.input ?? '');
+  });
+}

@@ -1,0 +1,170 @@
+/** Operations on volumes as a user does them, and waiting for what must follow. */
+import { at, type Kube, type KubeObject } from './kube.ts';
+import type { Rest } from './rest.ts';
+import { waitFor } from './wait.ts';
+
+export interface System {
+  kube: Kube;
+  rest: Rest;
+}
+
+/** A Volume object as a person writes it. */
+export function volumeManifest(
+  name: string,
+  sizeBytes: number,
+  replicas: number,
+  extra: Record<string, unknown> = {},
+): KubeObject {
+  return {
+    apiVersion: 'longhorn.io/v1beta2',
+    kind: 'Volume',
+    metadata: { name, namespace: 'longhorn-system' },
+    spec: { size: String(sizeBytes), numberOfReplicas: replicas, frontend: 'blockdev', dataEngine: 'v1', ...extra },
+  };
+}
+
+export async function engineOf(system: System, volume: string): Promise<KubeObject> {
+  const engine = (await system.kube.list('engines')).find((object) => at(object, 'spec.volumeName') === volume);
+  if (engine === undefined) throw new Error(`volume ${volume} has no engine object`);
+  return engine;
+}
+
+export async function replicasOf(system: System, volume: string): Promise<KubeObject[]> {
+  return (await system.kube.list('replicas')).filter((object) => at(object, 'spec.volumeName') === volume);
+}
+
+/** Modes of a volume's replicas as its engine sees them: `RW`, `WO`, `ERR`. */
+export async function replicaModes(system: System, volume: string): Promise<string[]> {
+  const map = at(await engineOf(system, volume), 'status.replicaModeMap');
+  return typeof map === 'object' && map !== null ? Object.values(map).map(String) : [];
+}
+
+/** All that explains a volume's state, for messages of failed waits. */
+export async function describeVolume(system: System, volume: string): Promise<string> {
+  const object = await system.kube.get('volumes', volume);
+  const engines = (await system.kube.list('engines')).filter((e) => at(e, 'spec.volumeName') === volume);
+  const replicas = await replicasOf(system, volume);
+  return JSON.stringify(
+    {
+      spec: { nodeID: at(object, 'spec.nodeID') },
+      status: object?.status,
+      engines: engines.map((e) => ({ spec: e.spec, status: { ...e.status, snapshots: undefined } })),
+      replicas: replicas.map((r) => ({
+        name: r.metadata.name,
+        node: at(r, 'spec.nodeID'),
+        desire: at(r, 'spec.desireState'),
+        failedAt: at(r, 'spec.failedAt'),
+        healthyAt: at(r, 'spec.healthyAt'),
+        state: at(r, 'status.currentState'),
+      })),
+    },
+    null,
+    1,
+  );
+}
+
+export async function waitState(
+  system: System,
+  volume: string,
+  state: string,
+  timeoutMs = 60_000,
+): Promise<KubeObject> {
+  return waitFor(
+    `volume ${volume} becomes ${state}`,
+    timeoutMs,
+    async () => {
+      const object = await system.kube.get('volumes', volume);
+      return at(object, 'status.state') === state && object;
+    },
+    () => describeVolume(system, volume),
+  );
+}
+
+/** Attached with all replicas RW, no more and no fewer than wanted, and nothing blocked. */
+export async function waitHealthy(system: System, volume: string, timeoutMs = 120_000): Promise<KubeObject> {
+  return waitFor(
+    `volume ${volume} becomes healthy`,
+    timeoutMs,
+    async () => {
+      const object = await system.kube.get('volumes', volume);
+      if (at(object, 'status.state') !== 'attached' || at(object, 'status.robustness') !== 'healthy') return null;
+      const wanted = at(object, 'spec.numberOfReplicas');
+      const replicas = await replicasOf(system, volume);
+      const modes = await replicaModes(system, volume);
+      const settled =
+        replicas.length === wanted &&
+        modes.length === wanted &&
+        modes.every((mode) => mode === 'RW') &&
+        ((at(object, 'status.blockedBy') ?? []) as unknown[]).length === 0;
+      return settled && object;
+    },
+    () => describeVolume(system, volume),
+  );
+}
+
+export async function waitRobustness(
+  system: System,
+  volume: string,
+  robustness: string,
+  timeoutMs: number,
+): Promise<void> {
+  await waitFor(
+    `volume ${volume} becomes ${robustness}`,
+    timeoutMs,
+    async () => at(await system.kube.get('volumes', volume), 'status.robustness') === robustness,
+    () => describeVolume(system, volume),
+  );
+}
+
+/** Attaches by REST and waits until the endpoint is there (in maintenance mode: until attached). */
+export async function attach(system: System, volume: string, node: string, maintenance = false): Promise<string> {
+  await system.rest.action(volume, 'attach', {
+    hostId: node,
+    disableFrontend: maintenance,
+    attachedBy: 'e2e',
+    attachmentID: '',
+  });
+  await waitFor(
+    `volume ${volume} is attached to ${node}`,
+    90_000,
+    async () => {
+      const object = await system.kube.get('volumes', volume);
+      return at(object, 'status.state') === 'attached' && at(object, 'status.currentNodeID') === node;
+    },
+    () => describeVolume(system, volume),
+  );
+  if (maintenance) return '';
+  return waitFor(
+    `volume ${volume} has an endpoint`,
+    30_000,
+    async () => {
+      const endpoint = at(await engineOf(system, volume), 'status.endpoint');
+      return typeof endpoint === 'string' && endpoint !== '' && endpoint;
+    },
+    () => describeVolume(system, volume),
+  );
+}
+
+export async function detach(system: System, volume: string, force = false): Promise<void> {
+  await system.rest.action(volume, 'detach', force ? { forceDetach: true } : { attachmentID: '' });
+  await waitState(system, volume, 'detached', 90_000);
+}
+
+/** Deletes a volume and waits until none of its objects is left. */
+export async function deleteVolume(system: System, volume: string): Promise<void> {
+  await system.kube.delete('volumes', volume);
+  await waitFor(
+    `volume ${volume} and its objects are gone`,
+    90_000,
+    async () =>
+      (await system.kube.get('volumes', volume)) === null &&
+      (await replicasOf(system, volume)).length === 0 &&
+      !(await system.kube.list('engines')).some((e) => at(e, 'spec.volumeName') === volume),
+    () => describeVolume(system, volume),
+  );
+}
+
+/** Sets a setting by its object. */
+export async function setSetting(system: System, name: string, value: string): Promise<void> {
+  await system.kube.merge('settings', name, { value });
+}
