@@ -1,0 +1,103 @@
+/** Settings of the category backup. */
+import { defineSetting } from './define-setting.ts';
+
+/** Name to definition. */
+export const backupSettings = {
+  'allow-recurring-job-while-volume-detached': defineSetting({
+    displayName: 'Allow Recurring Job While Volume Is Detached',
+    type: 'bool',
+    category: 'backup',
+    required: true,
+    default: 'false',
+    description: 'Recurring job pods attach detached volumes for snapshot and backup tasks.',
+  }),
+  'failed-backup-ttl': defineSetting({
+    displayName: 'Failed Backup Time to Live',
+    type: 'int',
+    category: 'backup',
+    required: true,
+    default: '1440',
+    range: { minimum: 0 },
+    description:
+      'Minutes. Failed Backup objects older than this are deleted during backup store polling; 0 = never. No polling = no clean up.',
+  }),
+  'recurring-successful-jobs-history-limit': defineSetting({
+    displayName: 'Cronjob Successful Jobs History Limit',
+    type: 'int',
+    category: 'backup',
+    default: '1',
+    range: { minimum: 0 },
+    description: 'successfulJobsHistoryLimit of the CronJobs.',
+  }),
+  'recurring-failed-jobs-history-limit': defineSetting({
+    displayName: 'Cronjob Failed Jobs History Limit',
+    type: 'int',
+    category: 'backup',
+    default: '1',
+    range: { minimum: 0 },
+    description: 'failedJobsHistoryLimit of the CronJobs.',
+  }),
+  'recurring-job-max-retention': defineSetting({
+    displayName: 'Maximum Retention Number for Recurring Job',
+    type: 'int',
+    category: 'backup',
+    required: true,
+    default: '100',
+    range: { minimum: 1, maximum: 250 },
+    description: 'Upper bound of RecurringJob.spec.retain (webhook).',
+  }),
+  'restore-volume-recurring-jobs': defineSetting({
+    displayName: 'Restore Volume Recurring Jobs',
+    type: 'bool',
+    category: 'backup',
+    required: true,
+    default: 'false',
+    description:
+      'Default for volumes with restoreVolumeRecurringJob ignored: recreate the recurring jobs stored in the backup volume on restore.',
+  }),
+  'backup-compression-method': defineSetting({
+    displayName: 'Backup Compression Method',
+    type: 'string',
+    category: 'backup',
+    required: true,
+    default: 'lz4',
+    options: ['none', 'lz4', 'gzip'],
+    description: 'Default for new volumes and for backing image backups.',
+  }),
+  'backup-concurrent-limit': defineSetting({
+    displayName: 'Backup Concurrent Limit Per Backup',
+    type: 'int',
+    category: 'backup',
+    required: true,
+    default: '2',
+    range: { minimum: 1 },
+    description: 'Worker threads per backup.',
+  }),
+  'restore-concurrent-limit': defineSetting({
+    displayName: 'Restore Concurrent Limit Per Backup',
+    type: 'int',
+    category: 'backup',
+    required: true,
+    default: '2',
+    range: { minimum: 1 },
+    description: 'Worker threads per restore.',
+  }),
+  'backup-execution-timeout': defineSetting({
+    displayName: 'Backup Execution Timeout',
+    type: 'int',
+    category: 'backup',
+    required: true,
+    default: '1',
+    range: { minimum: 1 },
+    description: 'Minutes. Timeout of one backup store command of the engine binary.',
+  }),
+  'default-backup-block-size': defineSetting({
+    displayName: 'Default Backup Block Size',
+    type: 'int',
+    category: 'backup',
+    required: true,
+    default: '2',
+    options: [2, 16],
+    description: 'MiB per block of backups of a new volume that does not say it.',
+  }),
+};

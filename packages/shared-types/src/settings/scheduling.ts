@@ -1,0 +1,108 @@
+/** Settings of the category scheduling. */
+import { defineSetting } from './define-setting.ts';
+
+/** Name to definition. */
+export const schedulingSettings = {
+  'replica-soft-anti-affinity': defineSetting({
+    displayName: 'Replica Node Level Soft Anti-Affinity',
+    type: 'bool',
+    category: 'scheduling',
+    required: true,
+    default: 'false',
+    description: 'Default for volumes with ignored: two replicas of a volume on one node allowed.',
+  }),
+  'replica-auto-balance': defineSetting({
+    displayName: 'Replica Auto Balance',
+    type: 'string',
+    category: 'scheduling',
+    required: true,
+    default: 'disabled',
+    options: ['disabled', 'least-effort', 'best-effort'],
+    description: 'Default for volumes with ignored.',
+  }),
+  'replica-auto-balance-disk-pressure-percentage': defineSetting({
+    displayName: 'Replica Auto Balance Disk Pressure Threshold (%)',
+    type: 'int',
+    category: 'scheduling',
+    required: true,
+    default: '90',
+    description:
+      'Used storage percentage that triggers moving replicas to another disk of the node; 0 = off. No range check.',
+  }),
+  'storage-over-provisioning-percentage': defineSetting({
+    displayName: 'Storage Over Provisioning Percentage',
+    type: 'int',
+    category: 'scheduling',
+    required: true,
+    default: '100',
+    range: { minimum: 0 },
+    description: 'How much may be promised to replicas on a disk, in percent of its size without the reserved part.',
+  }),
+  'storage-minimal-available-percentage': defineSetting({
+    displayName: 'Storage Minimal Available Percentage',
+    type: 'int',
+    category: 'scheduling',
+    required: true,
+    default: '25',
+    range: { minimum: 0, maximum: 100 },
+    description: 'A disk takes new replicas only while more than this percentage of it is free.',
+  }),
+  'storage-reserved-percentage-for-default-disk': defineSetting({
+    displayName: 'Storage Reserved Percentage For Default Disk',
+    type: 'int',
+    category: 'scheduling',
+    required: true,
+    default: '30',
+    range: { minimum: 0, maximum: 100 },
+    description: 'storageReserved of default disks created later.',
+  }),
+  'disable-scheduling-on-cordoned-node': defineSetting({
+    displayName: 'Disable Scheduling On Cordoned Node',
+    type: 'bool',
+    category: 'scheduling',
+    required: true,
+    default: 'true',
+    description: 'Cordoned Kubernetes nodes get condition Schedulable=False.',
+  }),
+  'replica-zone-soft-anti-affinity': defineSetting({
+    displayName: 'Replica Zone Level Soft Anti-Affinity',
+    type: 'bool',
+    category: 'scheduling',
+    required: true,
+    default: 'true',
+    description:
+      'Default for volumes with ignored: two replicas in one zone allowed. Nodes without a zone count as one zone.',
+  }),
+  'allow-volume-creation-with-degraded-availability': defineSetting({
+    displayName: 'Allow Volume Creation with Degraded Availability',
+    type: 'bool',
+    category: 'scheduling',
+    required: true,
+    default: 'true',
+    description: 'A volume may be used when only some of its replicas found a place.',
+  }),
+  'replica-disk-soft-anti-affinity': defineSetting({
+    displayName: 'Replica Disk Level Soft Anti-Affinity',
+    type: 'bool',
+    category: 'scheduling',
+    required: true,
+    default: 'true',
+    description: 'Default for volumes with ignored: two replicas on one disk allowed.',
+  }),
+  'allow-empty-node-selector-volume': defineSetting({
+    displayName: 'Allow Scheduling Empty Node Selector Volumes To Any Node',
+    type: 'bool',
+    category: 'scheduling',
+    required: true,
+    default: 'true',
+    description: 'Volumes without nodeSelector may use tagged nodes.',
+  }),
+  'allow-empty-disk-selector-volume': defineSetting({
+    displayName: 'Allow Scheduling Empty Disk Selector Volumes To Any Disk',
+    type: 'bool',
+    category: 'scheduling',
+    required: true,
+    default: 'true',
+    description: 'Volumes without diskSelector may use tagged disks.',
+  }),
+};

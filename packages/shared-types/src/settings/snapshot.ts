@@ -1,0 +1,83 @@
+/** Settings of the category snapshot. */
+import { defineSetting } from './define-setting.ts';
+
+/** Name to definition. */
+export const snapshotSettings = {
+  'auto-cleanup-system-generated-snapshot': defineSetting({
+    displayName: 'Automatically Cleanup System Generated Snapshot',
+    type: 'bool',
+    category: 'snapshot',
+    required: true,
+    default: 'true',
+    description: 'Purge system snapshots after a rebuild. Cannot be true together with disable-snapshot-purge.',
+  }),
+  'auto-cleanup-recurring-job-backup-snapshot': defineSetting({
+    displayName: 'Automatically Cleanup Recurring Job Backup Snapshot',
+    type: 'bool',
+    category: 'snapshot',
+    required: true,
+    default: 'true',
+    description: 'Recurring backup jobs delete the snapshot of older backups.',
+  }),
+  'snapshot-data-integrity': defineSetting({
+    displayName: 'Snapshot Data Integrity',
+    type: 'string',
+    category: 'snapshot',
+    required: true,
+    dataEngineSpecific: true,
+    default: '{"v1":"fast-check","v2":"fast-check"}',
+    options: ['disabled', 'enabled', 'fast-check'],
+    description: 'Default for volumes with ignored: hash snapshots never / always / only changed.',
+  }),
+  'snapshot-data-integrity-cronjob': defineSetting({
+    displayName: 'Snapshot Data Integrity Check CronJob',
+    type: 'string',
+    category: 'snapshot',
+    required: true,
+    dataEngineSpecific: true,
+    default: '{"v1":"0 0 */7 * *","v2":"0 0 */7 * *"}',
+    description: 'When snapshots are checked: five cron fields, or @daily and the like.',
+  }),
+  'snapshot-data-integrity-immediate-check-after-snapshot-creation': defineSetting({
+    displayName: 'Immediate Snapshot Data Integrity Check After Creating a Snapshot',
+    type: 'bool',
+    category: 'snapshot',
+    required: true,
+    dataEngineSpecific: true,
+    default: '{"v1":"false","v2":"false"}',
+    description: 'Hash right after a snapshot is created.',
+  }),
+  'snapshot-max-count': defineSetting({
+    displayName: 'Snapshot Maximum Count',
+    type: 'int',
+    category: 'snapshot',
+    required: true,
+    default: '250',
+    description: 'At most so many snapshots of a new volume that does not say it, 2 to 250.',
+  }),
+  'freeze-filesystem-for-snapshot': defineSetting({
+    displayName: 'Freeze Filesystem For Snapshot',
+    type: 'bool',
+    category: 'snapshot',
+    required: true,
+    dataEngineSpecific: true,
+    default: '{"v1":"false"}',
+    description: 'The file system is frozen, not only synced, before a snapshot; for volumes that do not say it.',
+  }),
+  'auto-cleanup-when-delete-backup': defineSetting({
+    displayName: 'Automatically Cleanup Snapshot When Deleting Backup',
+    type: 'bool',
+    category: 'snapshot',
+    required: true,
+    default: 'false',
+    description: 'Deleting a Backup also deletes its snapshot.',
+  }),
+  'auto-cleanup-snapshot-after-on-demand-backup-completed': defineSetting({
+    displayName: 'Automatically Cleanup Snapshot After On-Demand Backup Completed',
+    type: 'bool',
+    category: 'snapshot',
+    required: true,
+    default: 'false',
+    description: 'Snapshot of a finished on-demand backup is deleted.',
+  }),
+};
