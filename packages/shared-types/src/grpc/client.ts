@@ -11,7 +11,7 @@
 import {
   ChannelCredentials,
   Client,
-  Metadata,
+  type Metadata,
   type CallOptions as GrpcCallOptions,
   type ChannelOptions,
   type ClientReadableStream,

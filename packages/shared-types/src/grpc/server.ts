@@ -101,10 +101,17 @@ function unaryHandler(
       if (typeof response !== 'object' || response === null) throw new Error(`${name} answered nothing`);
       return response;
     };
-    answer().then(
-      (response) => callback(null, response),
-      (error: unknown) => callback(statusOf(error)),
-    );
+    const run = async (): Promise<void> => {
+      let response: object;
+      try {
+        response = await answer();
+      } catch (error) {
+        callback(statusOf(error));
+        return;
+      }
+      callback(null, response);
+    };
+    void run();
   };
 }
 

@@ -31,7 +31,7 @@ function methodDefinition(
 }
 
 /** Definition of a service for `Server.addService` or a client; keys are the RPC names as in the .proto file. */
-export function serviceDefinition<M>(service: ServiceToken<M>): ServiceDefinition {
+export function serviceDefinition(service: ServiceToken<unknown>): ServiceDefinition {
   const found = definitions.get(service.name);
   if (found) return found;
   const methods = fileSchema(service.file).services[`.${service.name}`];
