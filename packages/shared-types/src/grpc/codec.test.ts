@@ -167,12 +167,11 @@ describe('codec', () => {
     ['a giant length', '0affffffff0f61', 'name: length 4294967295 exceeds the 1 bytes left'],
     ['a size beyond 2^53', '1080808080808080808001', 'size: -9223372036854775808 is beyond 2^53'],
     ['text that is not UTF-8', '0a01ff', 'name: string is not valid UTF-8'],
-    ['a group', '0b', null],
+    ['a group', 'fb0f', 'wire type 3 is not supported'],
     ['field number 0', '0001', 'field number 0'],
   ])('refuses %s', (_name, hex, text) => {
     const decode = (): unknown => volume.decode(Buffer.from(hex, 'hex'));
-    if (text === null) expect(decode).toThrow(ProtoError);
-    else expect(decode).toThrow(text);
+    expect(decode).toThrow(text);
   });
 
   it('refuses records nested without end', () => {
@@ -196,14 +195,15 @@ describe('codec', () => {
   });
 
   it('survives any bytes: a message or a ProtoError', () => {
+    const outcome = (bytes: Uint8Array): unknown => {
+      try {
+        return volume.decode(Buffer.from(bytes));
+      } catch (error) {
+        return error instanceof ProtoError ? 'refused' : error;
+      }
+    };
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
-        try {
-          volume.decode(Buffer.from(bytes));
-        } catch (error) {
-          expect(error).toBeInstanceOf(ProtoError);
-        }
-      }),
+      fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => !(outcome(bytes) instanceof Error)),
       { numRuns: 500, seed: 1 },
     );
   });
