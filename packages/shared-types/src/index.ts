@@ -50,3 +50,68 @@ export type { SystemBackup, SystemBackupSpec, SystemBackupStatus } from './crds/
 export type { SystemRestore, SystemRestoreSpec, SystemRestoreStatus } from './crds/system-restore.ts';
 export type { Volume, VolumeSpec, VolumeStatus } from './crds/volume.ts';
 export type { VolumeAttachment, VolumeAttachmentSpec, VolumeAttachmentStatus } from './crds/volume-attachment.ts';
+export {
+  ANNOTATION,
+  COMPONENT,
+  CSI_DRIVER_NAME,
+  DEFAULT_NAMESPACE,
+  DEFAULT_RECURRING_JOB_GROUP,
+  FINALIZER,
+  LABEL,
+  LABELED_SETTINGS,
+  LABEL_ENABLED,
+  LABEL_IGNORED,
+  MANAGED_BY,
+  OBJECT_NAME,
+  RECURRING_JOB_LABEL_PREFIXES,
+  recurringJobGroupLabel,
+  recurringJobLabel,
+  settingLabel,
+} from './names/labels.ts';
+export { labelValueProblem, objectNameProblem, tagProblem, volumeNameProblem } from './names/name-rules.ts';
+export {
+  NAME_LENGTH_MAX,
+  attachmentTicketId,
+  autoCorrectName,
+  backingImageManagerName,
+  backupVolumeName,
+  canonicalImageName,
+  deterministicUuid,
+  engineImageDaemonSetName,
+  engineImageName,
+  generatedName,
+  instanceManagerImageLabel,
+  instanceManagerName,
+  nextEngineName,
+  orphanDataName,
+  orphanInstanceName,
+  replicaDataDirectoryName,
+  replicaName,
+  shareManagerImageLabel,
+} from './names/object-names.ts';
+export { collectionPath, objectPath } from './names/resource-paths.ts';
+export type { SettingCategory, SettingDefinition, SettingRange, SettingType } from './settings/define-setting.ts';
+export { parseNodeSelector, parseOrphanTypes, parseTolerations, type Toleration } from './settings/setting-formats.ts';
+export {
+  SETTINGS,
+  SettingError,
+  isSettingName,
+  normalizeSetting,
+  parseSetting,
+  settingDefinition,
+  settingEngines,
+  validateSetting,
+  type DataEngine,
+  type SettingName,
+  type SettingValue,
+} from './settings/settings.ts';
+export { parseDuration } from './units/duration.ts';
+export { parseQuantity } from './units/quantity.ts';
+export {
+  SIZE_BYTES_MAX,
+  VOLUME_SIZE_BYTES_MAX,
+  VOLUME_SIZE_STEP_BYTES,
+  parseSize,
+  roundVolumeSize,
+  type SizeResult,
+} from './units/volume-size.ts';
