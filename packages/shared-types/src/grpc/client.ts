@@ -11,7 +11,6 @@
 import {
   ChannelCredentials,
   Client,
-  type Metadata,
   type CallOptions as GrpcCallOptions,
   type ChannelOptions,
   type ClientReadableStream,
@@ -56,7 +55,10 @@ type ClientMethod<Method> =
       ? (request: ProtoInput<Request>, options?: CallOptions) => MessageStream<Response>
       : never;
 
-export type ServiceClient<Methods> = { readonly [Name in keyof Methods]: ClientMethod<Methods[Name]> } & {
+/** Every RPC of a service as a method. */
+export type ServiceCalls<Methods> = { readonly [Name in keyof Methods]: ClientMethod<Methods[Name]> };
+
+export type ServiceClient<Methods> = ServiceCalls<Methods> & {
   /** as given to `createClient` */
   readonly address: string;
   /** Ends all calls with Canceled. */
@@ -115,68 +117,71 @@ function toRpcError(error: unknown, target: string): Error {
   return rpcError(Code.Internal, error instanceof Error ? error.message : String(error), { cause: error });
 }
 
-class Caller {
-  readonly target: string;
-  private readonly channel: Client;
-  private readonly options: ClientOptions;
-  private readonly metadata: Metadata;
+/** One connection, shared by all clients made on it. */
+export class Channel {
+  readonly address: string;
+  private readonly target: string;
+  private readonly client: Client;
 
-  constructor(address: string, options: ClientOptions) {
+  constructor(address: string, options: Pick<ClientOptions, 'tls' | 'keepalive'> = {}) {
+    this.address = address;
     this.target = dialAddress(address);
-    this.options = options;
     const credentials = options.tls ? tlsChannelCredentials(options.tls) : ChannelCredentials.createInsecure();
-    this.channel = new Client(this.target, credentials, channelOptions(options));
-    this.metadata = identityMetadata(options.identity);
+    this.client = new Client(this.target, credentials, channelOptions(options));
   }
 
-  private metadataOf(call: CallOptions): Metadata {
-    return call.identity ? identityMetadata(call.identity) : this.metadata;
-  }
-
-  unary(method: MethodDefinition<object, object>, request: object, call: CallOptions = {}): Promise<object> {
-    const timeoutMs = call.timeoutMs ?? this.options.timeoutMs ?? CALL_TIMEOUT_MS;
-    const options: GrpcCallOptions = Number.isFinite(timeoutMs) ? { deadline: Date.now() + timeoutMs } : {};
+  unary(method: MethodDefinition<object, object>, request: object, call: CallOptions): Promise<object> {
+    const { path, requestSerialize, responseDeserialize } = method;
+    const { signal } = call;
+    const options = deadlineOptions(call.timeoutMs ?? CALL_TIMEOUT_MS);
     return new Promise((resolve, reject) => {
-      if (call.signal?.aborted) return reject(rpcError(Code.Canceled, 'context canceled'));
-      const { path, requestSerialize, responseDeserialize } = method;
-      const running = this.channel.makeUnaryRequest(
+      if (signal?.aborted) {
+        reject(rpcError(Code.Canceled, 'context canceled'));
+        return;
+      }
+      const finished = (error: ServiceError | null, response?: object): void => {
+        signal?.removeEventListener('abort', abort);
+        if (error) reject(toRpcError(error, this.target));
+        else if (response === undefined) reject(rpcError(Code.Internal, 'answer without a message'));
+        else resolve(response);
+      };
+      const metadata = identityMetadata(call.identity);
+      const running = this.client.makeUnaryRequest(
         path,
         requestSerialize,
         responseDeserialize,
         request,
-        this.metadataOf(call),
+        metadata,
         options,
-        (error, response) => {
-          call.signal?.removeEventListener('abort', abort);
-          if (error) reject(toRpcError(error, this.target));
-          else if (response === undefined) reject(rpcError(Code.Internal, 'answer without a message'));
-          else resolve(response);
-        },
+        finished,
       );
       const abort = (): void => running.cancel();
-      call.signal?.addEventListener('abort', abort, { once: true });
-      return undefined;
+      signal?.addEventListener('abort', abort, { once: true });
     });
   }
 
-  stream(method: MethodDefinition<object, object>, request: object, call: CallOptions = {}): MessageStream<object> {
-    const options: GrpcCallOptions =
-      call.timeoutMs !== undefined && Number.isFinite(call.timeoutMs) ? { deadline: Date.now() + call.timeoutMs } : {};
+  stream(method: MethodDefinition<object, object>, request: object, call: CallOptions): MessageStream<object> {
     const { path, requestSerialize, responseDeserialize } = method;
-    const running = this.channel.makeServerStreamRequest(
+    const options = deadlineOptions(call.timeoutMs ?? Infinity);
+    const metadata = identityMetadata(call.identity);
+    const running = this.client.makeServerStreamRequest(
       path,
       requestSerialize,
       responseDeserialize,
       request,
-      this.metadataOf(call),
+      metadata,
       options,
     );
     return new CallStream(running, this.target, call.signal);
   }
 
   close(): void {
-    this.channel.close();
+    this.client.close();
   }
+}
+
+function deadlineOptions(timeoutMs: number): GrpcCallOptions {
+  return Number.isFinite(timeoutMs) ? { deadline: Date.now() + timeoutMs } : {};
 }
 
 class CallStream implements MessageStream<object> {
@@ -215,19 +220,34 @@ class CallStream implements MessageStream<object> {
   }
 }
 
-/** A client of one service at one address. */
+/** RPCs of one service over a channel; `defaults` hold for every call that says nothing else. */
+export function clientOn<Methods>(
+  channel: Channel,
+  service: ServiceToken<Methods>,
+  defaults: CallOptions = {},
+): ServiceCalls<Methods> {
+  const { timeoutMs: _unaryOnly, ...streamDefaults } = defaults;
+  const calls: Record<string, unknown> = {};
+  for (const [name, method] of Object.entries(serviceDefinition(service))) {
+    if (method.requestStream) continue;
+    calls[name] = method.responseStream
+      ? (request: object, call?: CallOptions) => channel.stream(method, request, { ...streamDefaults, ...call })
+      : (request: object, call?: CallOptions) => channel.unary(method, request, { ...defaults, ...call });
+  }
+  return calls as ServiceCalls<Methods>;
+}
+
+/** A client of one service at one address, with a connection of its own. */
 export function createClient<Methods>(
   service: ServiceToken<Methods>,
   address: string,
   options: ClientOptions = {},
 ): ServiceClient<Methods> {
-  const caller = new Caller(address, options);
-  const client: Record<string, unknown> = { address, close: () => caller.close() };
-  for (const [name, method] of Object.entries(serviceDefinition(service))) {
-    if (method.requestStream) continue;
-    client[name] = method.responseStream
-      ? (request: object, call?: CallOptions) => caller.stream(method, request, call)
-      : (request: object, call?: CallOptions) => caller.unary(method, request, call);
-  }
-  return client as ServiceClient<Methods>;
+  const channel = new Channel(address, options);
+  const { identity, timeoutMs } = options;
+  const calls = clientOn(channel, service, {
+    ...(identity ? { identity } : {}),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+  });
+  return { ...calls, address, close: () => channel.close() };
 }

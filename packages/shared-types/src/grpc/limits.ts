@@ -24,6 +24,6 @@ export const CALL_TIMEOUT_MS = 180_000;
 export const HEALTH_WATCH_MS = 1_000;
 
 /** Connections that a cache keeps open; the least recently used is closed beyond it. */
-export const CACHED_CLIENTS_MAX = 2_000;
+export const CACHED_CHANNELS_MAX = 2_000;
 
 if (KEEPALIVE_MIN_MS >= KEEPALIVE_PING_MS) throw new Error('keepalive pings would be refused by our own servers');

@@ -211,13 +211,23 @@ describe('health and reflection', () => {
 });
 
 describe('connections', () => {
-  it('are kept per service and address', async () => {
+  it('are kept per address, with an identity per use', async () => {
     const cache = new ClientCache();
     closers.push(() => cache.close());
-    const address = await serve({ VolumeGet: () => ({ name: 'v' }) });
-    expect(cache.get(ControllerService, address)).toBe(cache.get(ControllerService, address));
-    expect(cache.get(ReplicaService, address)).not.toBe(cache.get(ControllerService, address));
-    expect((await cache.get(ControllerService, address).VolumeGet({})).name).toBe('v');
+    const peers: string[] = [];
+    const handlers: Handlers = {
+      VolumeGet: (_request, { peer }) => {
+        peers.push(peer);
+        return { name: 'v' };
+      },
+    };
+    const address = await serve(handlers, { role: 'controller', volumeName: 'v' });
+    const get = (volumeName: string): Promise<unknown> =>
+      cache.get(ControllerService, address, { identity: { volumeName } }).VolumeGet({});
+    await get('v');
+    await get('v');
+    expect((await failure(get('w'))).code).toBe(Code.FailedPrecondition);
+    expect(new Set(peers).size).toBe(1);
   });
 
   it('reach a server that came up after a failed attempt within seconds', async () => {
