@@ -115,3 +115,19 @@ export {
   roundVolumeSize,
   type SizeResult,
 } from './units/volume-size.ts';
+export {
+  REST_SCHEMAS,
+  REST_SCHEMA_IDS,
+  isRestSchemaId,
+  restCollectionPath,
+  restPlural,
+  restSchema,
+  schemaResource,
+  schemaResources,
+  type RestCollection,
+  type RestContent,
+  type RestResource,
+  type RestSchemaId,
+  type SchemaResource,
+} from './rest/rest-schemas.ts';
+export type { RestBase, RestFieldForm, RestMethod, RestSchemaForm } from './rest/schema-form.ts';
