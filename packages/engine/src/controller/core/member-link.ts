@@ -20,7 +20,7 @@ export const ANSWER_NO_SPACE = 1;
 export const ANSWER_ERROR = 2;
 export type Answer = typeof ANSWER_OK | typeof ANSWER_NO_SPACE | typeof ANSWER_ERROR;
 
-/** What a link tells the core; none of these may be called from inside a call of the core to the link. */
+/** What a link tells the core; none of these may be called from inside a call of the core to the link (but `failed` from `tick`). */
 export interface LinkEvents {
   /** One operation was answered. `text`: the replica's words for an error, "" for success. */
   answered(seq: number, answer: Answer, text: string): void;
@@ -48,8 +48,8 @@ export interface MemberLink {
   expectAnswer(seq: number): void;
   /** The next `send` holds a read with this number; the link fills `into[start .. start+length)` before it reports the answer. */
   expectData(seq: number, into: Buffer, start: number, length: number): void;
-  /** Sends frames, in order, as they lie; `pieces[0 .. count)`. The pieces must stay as they are until `hasUnsent()` is false or the link is closed. */
-  send(pieces: readonly Buffer[], count: number): void;
+  /** Sends frames, in order, as they lie; `pieces[0 .. count)`. `hasMore`: another `send` follows at once. The pieces must stay as they are until `hasUnsent()` is false or the link is closed. */
+  send(pieces: readonly Buffer[], count: number, hasMore: boolean): void;
   /** Some bytes given to `send` have not been handed to the kernel yet. */
   hasUnsent(): boolean;
   /** Called about once a second: pings when idle, fails the link when the replica has been silent too long. `timeoutMs` as of now. */

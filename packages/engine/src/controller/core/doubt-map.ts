@@ -1,0 +1,119 @@
+/**
+ * Regions in which the members may differ: after a crash with writes in flight, or where all of them ran out of space in
+ * the middle of a write. One bit per region, and for each whether it is being settled.
+ */
+import { REGION_BYTES } from './core-limits.ts';
+
+export class DoubtMap {
+  /** Regions in doubt. */
+  count = 0;
+  private doubt: Uint8Array;
+  private readonly settling = new Set<number>();
+  /** Could not be settled for want of space: served by one member until tried again. */
+  private readonly unsettleable = new Set<number>();
+  /** Born here and not noted by any replica: no FLUSHED may be sent, or the replicas would forget these regions. */
+  private readonly own = new Set<number>();
+  private regions: number;
+
+  constructor(sizeBytes: number) {
+    this.regions = Math.ceil(sizeBytes / REGION_BYTES);
+    this.doubt = new Uint8Array(Math.ceil(this.regions / 8));
+  }
+
+  /** Keeps the map; regions beyond the new end are dropped. */
+  resize(sizeBytes: number): void {
+    const before = this.doubt;
+    this.regions = Math.ceil(sizeBytes / REGION_BYTES);
+    this.doubt = new Uint8Array(Math.ceil(this.regions / 8));
+    this.load(before);
+  }
+
+  /** Replaces the map by `bitmap`, least significant bit first. */
+  replace(bitmap: Uint8Array): void {
+    this.unsettleable.clear();
+    this.own.clear();
+    this.load(bitmap);
+  }
+
+  has(region: number): boolean {
+    return ((this.doubt[region >> 3] ?? 0) & (1 << (region & 7))) !== 0;
+  }
+
+  /** First region in doubt at or after `from`, -1 if none. */
+  next(from: number): number {
+    if (this.count === 0) return -1;
+    for (let region = Math.max(0, from); region < this.regions; region++) {
+      if ((region & 7) === 0 && this.doubt[region >> 3] === 0) region += 7;
+      else if (this.has(region)) return region;
+    }
+    return -1;
+  }
+
+  /** A region that came into doubt in this process. */
+  addOwn(region: number): void {
+    this.own.add(region);
+    if (this.has(region)) return;
+    this.doubt[region >> 3] = (this.doubt[region >> 3] ?? 0) | (1 << (region & 7));
+    this.count++;
+  }
+
+  clear(region: number): void {
+    this.unsettleable.delete(region);
+    this.own.delete(region);
+    if (!this.has(region)) return;
+    this.doubt[region >> 3] = (this.doubt[region >> 3] ?? 0) & ~(1 << (region & 7));
+    this.count--;
+  }
+
+  /** Clears the regions that lie wholly within the range. */
+  clearCovered(offset: number, length: number): void {
+    const end = offset + length;
+    for (let region = Math.ceil(offset / REGION_BYTES); (region + 1) * REGION_BYTES <= end; region++) {
+      this.clear(region);
+    }
+  }
+
+  hasOwn(): boolean {
+    return this.own.size > 0;
+  }
+
+  /** False if the region is being settled already. */
+  startSettling(region: number): boolean {
+    if (this.settling.has(region)) return false;
+    this.settling.add(region);
+    return true;
+  }
+
+  endSettling(region: number): void {
+    this.settling.delete(region);
+  }
+
+  settlingCount(): number {
+    return this.settling.size;
+  }
+
+  noteUnsettleable(region: number): void {
+    this.unsettleable.add(region);
+  }
+
+  isUnsettleable(region: number): boolean {
+    return this.unsettleable.has(region);
+  }
+
+  /** Space may have been freed meanwhile. */
+  retryUnsettleable(): void {
+    this.unsettleable.clear();
+  }
+
+  private load(bitmap: Uint8Array): void {
+    this.doubt.fill(0);
+    this.doubt.set(bitmap.subarray(0, this.doubt.length));
+    const spare = this.doubt.length * 8 - this.regions;
+    const last = this.doubt.length - 1;
+    if (spare > 0 && last >= 0) this.doubt[last] = (this.doubt[last] ?? 0) & (0xff >>> spare);
+    this.count = 0;
+    for (const byte of this.doubt) {
+      for (let bits = byte; bits !== 0; bits &= bits - 1) this.count++;
+    }
+  }
+}

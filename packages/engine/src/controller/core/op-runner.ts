@@ -1,0 +1,786 @@
+/**
+ * Takes operations from submission to completion. What it guarantees:
+ *
+ * - an operation completes exactly once, never inside the call that submitted it;
+ * - a write is acknowledged when every current member has answered it, and while nothing holds;
+ * - a read is served by a reading member, and while nothing holds, only if every reading member was there less than the
+ *   replica timeout ago;
+ * - writes that overlap are sent to all members in one order; to members that do not keep the order of frames, one after the other;
+ * - a member that failed gets nothing more.
+ *
+ * Entry points end with `finish` (or `sendAll`, for submissions): state first, then frames, then completions, so that a
+ * caller's callback never meets half a change.
+ */
+import assert from 'node:assert/strict';
+import type { Buffer } from 'node:buffer';
+import type { CompletionSink } from '../../frontend/frontend.ts';
+import { FRAME_FLUSH, FRAME_READ, FRAME_UNMAP, FRAME_WRITE } from '../../protocol/replica-frame.ts';
+import { BLOCK_BYTES, REGION_BYTES, slotOfSeq, type CoreLimits } from './core-limits.ts';
+import { DoubtMap } from './doubt-map.ts';
+import { FlushRounds } from './flush-rounds.ts';
+import { FrameLane } from './frame-lane.ts';
+import { MemberSet, type Member } from './member-set.ts';
+import {
+  ANSWER_ERROR,
+  ANSWER_NO_SPACE,
+  type Answer,
+  type CoreClock,
+  type MemberFailure,
+  type MemberLink,
+} from './member-link.ts';
+import type { MemberId, MemberRole } from './core-api.ts';
+import { METRIC_READ, METRIC_WRITE, MetricsWindow } from './metrics-window.ts';
+import * as Op from './op-table.ts';
+import { RangeClaims, type Claim } from './range-claims.ts';
+import { WriteWidener } from './write-widener.ts';
+
+export const EIO = 5;
+export const EAGAIN = 11;
+export const ENOSPC = 28;
+
+export interface RunnerOptions {
+  readonly sizeBytes: number;
+  readonly clock: CoreClock;
+  readonly limits: CoreLimits;
+  readonly replicaTimeoutMs: number;
+  readonly onMemberFailed: (id: MemberId, failure: MemberFailure, role: MemberRole) => void;
+  readonly settle: (regionIndex: number, done: (errno: number) => void) => void;
+}
+
+export class OpRunner {
+  readonly ops: Op.OpTable;
+  readonly members: MemberSet;
+  readonly doubt: DoubtMap;
+  readonly claims = new RangeClaims();
+  readonly metrics = new MetricsWindow();
+  readonly options: RunnerOptions;
+  sizeBytes: number;
+  pauseDepth = 0;
+  readonly holdReasons = new Set<string>();
+  failErrno = 0;
+  /** Operations that were sent and have not completed. */
+  inFlight = 0;
+  private readonly lane: FrameLane;
+  private readonly widener: WriteWidener;
+  private readonly rounds: FlushRounds;
+  /** Nothing out of the ordinary: a submission is sent at once. */
+  private isPlain = false;
+  private isBlocked = true;
+  private waitingHead = 0;
+  private waitingTail = 0;
+  private doneHead = 0;
+  private doneTail = 0;
+  private answeredCount = 0;
+  private kickWanted = false;
+  private isFinishing = false;
+  private isSoonAsked = false;
+  private nextOrder = 1;
+  private timeMs = -1;
+  private readonly calls: (() => void)[] = [];
+  private readonly touched: CompletionSink[] = [];
+  private readonly drainWaiters: (() => void)[] = [];
+
+  constructor(options: RunnerOptions) {
+    this.options = options;
+    this.sizeBytes = options.sizeBytes;
+    this.ops = new Op.OpTable(options.limits.operationsMax);
+    this.members = new MemberSet(options.limits);
+    this.doubt = new DoubtMap(options.sizeBytes);
+    this.lane = new FrameLane(options.limits.gatherBufferBytes, options.limits.gatherPayloadMax);
+    this.widener = new WriteWidener(this);
+    this.rounds = new FlushRounds(this);
+  }
+
+  // Submission
+
+  submit(
+    kind: number,
+    flags: number,
+    sink: CompletionSink,
+    slot: number,
+    offset: number,
+    length: number,
+    buffer: Buffer | null,
+    start: number,
+    headroom: number,
+  ): number {
+    const ops = this.ops;
+    const i = ops.take(kind, flags, sink, slot);
+    if (i === 0) {
+      // Frontends bound what they submit; this is the last line of defence.
+      this.refuse(sink, slot);
+      return 0;
+    }
+    ops.offset[i] = offset;
+    ops.length[i] = length;
+    ops.buffer[i] = buffer;
+    ops.start[i] = start;
+    ops.headroom[i] = headroom;
+    ops.submittedAtMs[i] = this.now();
+    if (this.isPlain && kind <= Op.KIND_UNMAP) {
+      if (kind !== Op.KIND_READ) this.sendChange(i);
+      else if (this.isFresh()) this.sendRead(i, null);
+      else this.wait(i);
+    } else if (!this.tryStart(i)) {
+      this.wait(i);
+    }
+    return i;
+  }
+
+  /** Sends what was gathered; completions that are due without an answer come soon. */
+  submitBatch(): void {
+    this.sendAll();
+    this.timeMs = -1;
+    if (this.doneHead !== 0 || this.calls.length > 0 || this.kickWanted) this.finishSoon();
+  }
+
+  /** A part of a copy: read from one given member. */
+  copyRead(
+    sink: CompletionSink,
+    slot: number,
+    offset: number,
+    length: number,
+    into: Buffer,
+    start: number,
+    from: Member,
+  ): void {
+    const i = this.ops.take(Op.KIND_READ, Op.FLAG_INTERNAL | Op.FLAG_COPY, sink, slot);
+    if (i === 0) {
+      this.refuse(sink, slot);
+      return;
+    }
+    this.setRange(i, offset, length, into, start, 0);
+    this.sendRead(i, from);
+  }
+
+  /** A part of a copy: write to the members in `targets`. */
+  copyWrite(
+    sink: CompletionSink,
+    slot: number,
+    offset: number,
+    length: number,
+    from: Buffer,
+    start: number,
+    headroom: number,
+    targets: number,
+  ): void {
+    const i = this.ops.take(Op.KIND_WRITE, Op.FLAG_INTERNAL | Op.FLAG_COPY, sink, slot);
+    if (i === 0) {
+      this.refuse(sink, slot);
+      return;
+    }
+    this.setRange(i, offset, length, from, start, headroom);
+    this.ops.targets[i] = targets;
+    this.sendChange(i);
+  }
+
+  private refuse(sink: CompletionSink, slot: number): void {
+    this.call(() => {
+      sink.complete(slot, EAGAIN);
+      sink.flushCompletions();
+    });
+  }
+
+  // Starting
+
+  /** Sends or ends the operation if nothing keeps it back; false: it has to wait. */
+  private tryStart(i: number): boolean {
+    const ops = this.ops;
+    const kind = ops.kind[i] as number;
+    if (this.failErrno !== 0) {
+      this.complete(i, this.failErrno);
+      return true;
+    }
+    // What was sent once is finished: a pause waits for it.
+    if (this.pauseDepth > 0 && ((ops.flags[i] as number) & (Op.FLAG_INTERNAL | Op.FLAG_STARTED)) === 0) return false;
+    if (this.members.readingCount === 0) return false;
+    if (kind === Op.KIND_FLUSH) {
+      this.begin(i);
+      this.rounds.join(i);
+      return true;
+    }
+    const offset = ops.offset[i] as number;
+    const length = ops.length[i] as number;
+    if (kind === Op.KIND_READ && (this.isBlocked || !this.isFresh())) return false;
+    if (this.doubt.count > 0 && kind !== Op.KIND_UNMAP && !this.isSettled(i, kind, offset, length)) return false;
+    if (kind !== Op.KIND_READ && this.claims.count > 0 && this.claims.overlaps(offset, length)) return false;
+    if (!this.members.isOrdered && this.isBehindOverlap(i, kind, offset, length)) return false;
+    if (kind === Op.KIND_READ) {
+      this.sendRead(i, ((ops.flags[i] as number) & Op.FLAG_PINNED) !== 0 ? this.members.first() : null);
+      return true;
+    }
+    if (this.members.joiningMask !== 0) {
+      // A joining member lacks older layers: a hole in its head would show them where the others show zeros.
+      if (kind === Op.KIND_UNMAP) {
+        this.complete(i, 0);
+        return true;
+      }
+      if (offset % BLOCK_BYTES !== 0 || length % BLOCK_BYTES !== 0) {
+        this.begin(i);
+        ops.state[i] = Op.STATE_WIDENING;
+        this.widener.start(i);
+        return true;
+      }
+    }
+    this.sendChange(i);
+    return true;
+  }
+
+  /** Every region that the operation depends on is out of doubt; else asks for settling. */
+  private isSettled(i: number, kind: number, offset: number, length: number): boolean {
+    const ops = this.ops;
+    let isSettled = true;
+    const last = Math.floor((offset + length - 1) / REGION_BYTES);
+    for (let region = Math.floor(offset / REGION_BYTES); region <= last; region++) {
+      if (!this.doubt.has(region)) continue;
+      const start = region * REGION_BYTES;
+      const end = Math.min(start + REGION_BYTES, this.sizeBytes);
+      if (kind === Op.KIND_WRITE && offset <= start && offset + length >= end) continue;
+      if (this.doubt.isUnsettleable(region)) {
+        ops.flags[i] = (ops.flags[i] as number) | Op.FLAG_PINNED;
+        continue;
+      }
+      isSettled = false;
+      if (this.doubt.settlingCount() >= this.options.limits.copiesMax) return false;
+      if (this.doubt.startSettling(region)) this.askToSettle(region);
+    }
+    return isSettled;
+  }
+
+  private askToSettle(region: number): void {
+    let isDone = false;
+    this.call(() =>
+      this.options.settle(region, (errno) => {
+        assert(!isDone, 'a region is settled once');
+        isDone = true;
+        this.doubt.endSettling(region);
+        if (errno === 0) this.doubt.clear(region);
+        else if (errno === ENOSPC) this.doubt.noteUnsettleable(region);
+        else this.failWaitingIn(region, errno);
+        this.kick();
+        this.finish();
+      }),
+    );
+  }
+
+  private failWaitingIn(region: number, errno: number): void {
+    const ops = this.ops;
+    const waiting = ops.inOrder(
+      (i) => ops.state[i] === Op.STATE_WAITING && ops.overlaps(i, region * REGION_BYTES, REGION_BYTES),
+    );
+    for (const i of waiting) {
+      if (ops.kind[i] === Op.KIND_READ || ops.kind[i] === Op.KIND_WRITE) ops.errno[i] = errno;
+    }
+  }
+
+  /** With members that do not keep order: an overlapping change is on its way, or an earlier one waits. */
+  private isBehindOverlap(i: number, kind: number, offset: number, length: number): boolean {
+    const ops = this.ops;
+    if (ops.hasSentChangeIn(offset, length)) return true;
+    if (kind === Op.KIND_READ) return false;
+    for (let k = this.waitingHead; k !== 0 && k !== i; k = ops.next[k] as number) {
+      const isChange = ops.kind[k] === Op.KIND_WRITE || ops.kind[k] === Op.KIND_UNMAP;
+      if (isChange && ops.overlaps(k, offset, length)) return true;
+    }
+    return false;
+  }
+
+  private wait(i: number): void {
+    const ops = this.ops;
+    ops.state[i] = Op.STATE_WAITING;
+    ops.next[i] = 0;
+    if (this.waitingTail === 0) this.waitingHead = i;
+    else ops.next[this.waitingTail] = i;
+    this.waitingTail = i;
+  }
+
+  private retryWaiting(): void {
+    const ops = this.ops;
+    let previous = 0;
+    // Walks in place: `isBehindOverlap` looks at what is still in the list before an operation.
+    for (let i = this.waitingHead; i !== 0;) {
+      const next = ops.next[i] as number;
+      const errno = ops.errno[i] as number;
+      if (errno !== 0) this.complete(i, errno);
+      else if (!this.tryStart(i)) {
+        previous = i;
+        i = ops.next[i] as number;
+        continue;
+      }
+      if (previous === 0) this.waitingHead = next;
+      else ops.next[previous] = next;
+      if (this.waitingTail === i) this.waitingTail = previous;
+      i = next;
+    }
+  }
+
+  // Sending
+
+  private begin(i: number): void {
+    const flags = this.ops.flags[i] as number;
+    if ((flags & Op.FLAG_STARTED) !== 0) return;
+    this.ops.flags[i] = flags | Op.FLAG_STARTED;
+    this.ops.order[i] = this.nextOrder++;
+    this.inFlight++;
+  }
+
+  private sendRead(i: number, from: Member | null): void {
+    const ops = this.ops;
+    const member = from ?? this.members.pickReader();
+    assert(member !== null, 'a read is sent only while a member serves reads');
+    this.begin(i);
+    ops.state[i] = Op.STATE_SENT;
+    ops.pending[i] = member.bit;
+    ops.sentAtMs[i] = this.now();
+    member.readsInFlight++;
+    const seq = ops.seq[i] as number;
+    const offset = ops.offset[i] as number;
+    const length = ops.length[i] as number;
+    member.link.expectData(seq, ops.buffer[i] as Buffer, ops.start[i] as number, length);
+    member.lane.addHeader(seq, FRAME_READ, offset, length);
+  }
+
+  /** Sends a write, the next piece of an unmap, or a flush round to the members that it concerns. */
+  sendChange(i: number): void {
+    const ops = this.ops;
+    this.begin(i);
+    ops.state[i] = Op.STATE_SENT;
+    ops.sentAtMs[i] = this.now();
+    const targets = ops.targets[i] as number;
+    const mask = targets === 0 ? this.members.allMask : targets & this.members.allMask;
+    ops.pending[i] = mask;
+    const seq = ops.seq[i] as number;
+    const active = this.members.active;
+    for (let k = 0; k < active.length; k++) {
+      const member = active[k] as Member;
+      if ((member.bit & mask) !== 0) member.link.expectAnswer(seq);
+    }
+    if (mask === 0) {
+      this.allAnswered(i);
+    } else if (mask === this.members.allMask) {
+      this.addChange(this.lane, i);
+    } else {
+      for (const member of active) if ((member.bit & mask) !== 0) this.addChange(member.lane, i);
+    }
+  }
+
+  private addChange(lane: FrameLane, i: number): void {
+    const ops = this.ops;
+    const seq = ops.seq[i] as number;
+    const offset = ops.offset[i] as number;
+    const length = ops.length[i] as number;
+    const kind = ops.kind[i] as number;
+    if (kind === Op.KIND_WRITE) {
+      const headroom = ops.headroom[i] as number;
+      lane.addPayload(seq, FRAME_WRITE, offset, ops.buffer[i] as Buffer, ops.start[i] as number, length, headroom);
+    } else if (kind === Op.KIND_UNMAP) {
+      const done = ops.progress[i] as number;
+      const piece = Math.min(length - done, this.options.limits.unmapPieceBytes);
+      lane.addHeader(seq, FRAME_UNMAP, offset + done, piece);
+    } else {
+      lane.addHeader(seq, FRAME_FLUSH, 0, 0);
+    }
+  }
+
+  private sendAll(): void {
+    const lane = this.lane;
+    const hasShared = !lane.isEmpty();
+    let isUnsent = false;
+    if (hasShared) lane.close();
+    const active = this.members.active;
+    for (let k = 0; k < active.length; k++) {
+      const member = active[k] as Member;
+      const own = member.lane;
+      const hasOwn = !own.isEmpty();
+      if (hasOwn) {
+        own.close();
+        member.link.send(own.pieces, own.count, hasShared);
+      }
+      if (hasShared) member.link.send(lane.pieces, lane.count, false);
+      else if (!hasOwn) continue;
+      const hasUnsent = member.link.hasUnsent();
+      if (hasOwn) own.sent(hasUnsent);
+      if (hasUnsent) isUnsent = true;
+    }
+    if (hasShared) lane.sent(isUnsent);
+  }
+
+  /** Keeps client writes out of a range; `granted` is called once none is on its way in it. */
+  claim(offset: number, length: number, granted: () => void): Claim {
+    const claim = this.claims.add(offset, length, granted);
+    this.recompute();
+    this.kick();
+    return claim;
+  }
+
+  unclaim(claim: Claim): void {
+    this.claims.remove(claim);
+    this.recompute();
+    this.kick();
+  }
+
+  /** About twice a second. */
+  tick(): void {
+    this.timeMs = -1;
+    const now = this.now();
+    for (const member of this.members.active.slice()) {
+      const isLast = member.role === 'reading' && this.members.readingCount <= 1;
+      member.link.tick(now, this.options.replicaTimeoutMs * (isLast ? 2 : 1));
+    }
+    this.metrics.tick(now);
+    this.doubt.retryUnsettleable();
+    if (this.waitingHead !== 0 || this.answeredCount > 0) this.kick();
+  }
+
+  // Answers
+
+  onAnswer(member: Member, seq: number, answer: Answer, text: string): void {
+    const ops = this.ops;
+    const i = slotOfSeq(seq);
+    if (ops.seq[i] !== seq || ((ops.pending[i] as number) & member.bit) === 0) return;
+    if ((ops.sentAtMs[i] as number) > member.proofMs) member.proofMs = ops.sentAtMs[i] as number;
+    const isRead = ops.kind[i] === Op.KIND_READ;
+    if (isRead) member.readsInFlight--;
+    if (answer === ANSWER_ERROR || (isRead && answer === ANSWER_NO_SPACE)) {
+      // A bad sector of the only copy fails the read, not the volume.
+      const isLastCopy = isRead && (this.members.readingCount <= 1 || member.role !== 'reading');
+      if (!isLastCopy) {
+        this.failMember(member, { reason: 'error-reply', detail: text });
+        return;
+      }
+      ops.pending[i] = 0;
+      ops.errno[i] = EIO;
+    } else {
+      if (answer === ANSWER_NO_SPACE) ops.noSpace[i] = (ops.noSpace[i] as number) | member.bit;
+      ops.pending[i] = (ops.pending[i] as number) & ~member.bit;
+    }
+    if (ops.pending[i] === 0) this.allAnswered(i);
+  }
+
+  private allAnswered(i: number): void {
+    const ops = this.ops;
+    if (ops.noSpace[i] !== 0) this.judgeNoSpace(i);
+    if (((ops.flags[i] as number) & Op.FLAG_COPY) !== 0) {
+      this.complete(i, ops.errno[i] as number);
+      return;
+    }
+    const mustWait = ops.kind[i] === Op.KIND_READ ? this.isBlocked || !this.isFresh() : this.isBlocked;
+    if (mustWait && this.failErrno === 0) {
+      ops.state[i] = Op.STATE_ANSWERED;
+      this.answeredCount++;
+      return;
+    }
+    this.acknowledge(i);
+  }
+
+  /** Some members had no space: they fail, unless all that serve reads had none; then the write fails. */
+  private judgeNoSpace(i: number): void {
+    const ops = this.ops;
+    const noSpace = ops.noSpace[i] as number;
+    ops.noSpace[i] = 0;
+    const isCopy = ((ops.flags[i] as number) & Op.FLAG_COPY) !== 0;
+    const isEverywhere = (noSpace & this.members.readingMask) === this.members.readingMask;
+    for (const member of this.members.active.slice()) {
+      if ((member.bit & noSpace) === 0) continue;
+      if (member.role === 'reading' && (isEverywhere || isCopy)) ops.errno[i] = ENOSPC;
+      else this.failMember(member, { reason: 'no-space', detail: 'no space left on device' });
+    }
+  }
+
+  /** Every member has answered and nothing holds. */
+  private acknowledge(i: number): void {
+    const ops = this.ops;
+    if (this.failErrno !== 0) {
+      if (ops.kind[i] === Op.KIND_ROUND) this.rounds.end(i);
+      else this.complete(i, this.failErrno);
+      return;
+    }
+    const errno = ops.errno[i] as number;
+    switch (ops.kind[i] as number) {
+      case Op.KIND_READ:
+        if (errno === 0) this.metrics.add(METRIC_READ, ops.length[i] as number, this.age(i));
+        this.complete(i, errno);
+        return;
+      case Op.KIND_WRITE:
+        this.acknowledgeWrite(i, errno);
+        return;
+      case Op.KIND_UNMAP: {
+        const done = (ops.progress[i] as number) + this.options.limits.unmapPieceBytes;
+        if (errno === 0 && done < (ops.length[i] as number)) {
+          ops.progress[i] = done;
+          ops.renumber(i);
+          this.sendChange(i);
+        } else {
+          this.complete(i, errno);
+        }
+        return;
+      }
+      default:
+        this.rounds.end(i);
+    }
+  }
+
+  private acknowledgeWrite(i: number, errno: number): void {
+    const ops = this.ops;
+    const offset = ops.offset[i] as number;
+    const length = ops.length[i] as number;
+    if (errno !== 0) {
+      // Each may have stopped at another block: until it is settled, the range has no one content.
+      if (this.members.active.length > 1) {
+        const last = Math.floor((offset + length - 1) / REGION_BYTES);
+        for (let region = Math.floor(offset / REGION_BYTES); region <= last; region++) this.doubt.addOwn(region);
+        this.recompute();
+      }
+      this.complete(i, errno);
+      return;
+    }
+    if (this.doubt.count > 0) {
+      this.doubt.clearCovered(offset, offset + length >= this.sizeBytes ? length + REGION_BYTES : length);
+      this.recompute();
+    }
+    this.metrics.add(METRIC_WRITE, length, this.age(i));
+    if (((ops.flags[i] as number) & Op.FLAG_FUA) !== 0) this.rounds.join(i);
+    else this.complete(i, 0);
+  }
+
+  // Members
+
+  addMember(link: MemberLink, role: MemberRole): Member {
+    // What is gathered was counted for the members before.
+    this.sendAll();
+    const member = this.members.add(link, role, this.now());
+    link.start({
+      answered: (seq, answer, text) => this.onAnswer(member, seq, answer, text),
+      pinged: (sentAtMs) => {
+        if (sentAtMs > member.proofMs) member.proofMs = sentAtMs;
+        if (this.waitingHead !== 0 || this.answeredCount > 0) this.kick();
+        this.finish();
+      },
+      answersEnd: () => this.finish(),
+      failed: (failure) => {
+        this.failMember(member, failure);
+        this.finish();
+      },
+    });
+    this.members.forgetReader();
+    this.sendAgainTo(member);
+    this.recompute();
+    this.kick();
+    return member;
+  }
+
+  /** What is not acknowledged goes to a new member too, in the order in which the others got it. */
+  private sendAgainTo(member: Member): void {
+    const ops = this.ops;
+    const isChange = (i: number): boolean => {
+      const kind = ops.kind[i];
+      if (((ops.flags[i] as number) & Op.FLAG_COPY) !== 0 || ops.errno[i] !== 0) return false;
+      if (kind === Op.KIND_ROUND) return member.link.canFlush;
+      return kind === Op.KIND_WRITE || kind === Op.KIND_UNMAP;
+    };
+    for (const i of ops.inOrder(isChange)) {
+      const state = ops.state[i];
+      if (state !== Op.STATE_SENT && state !== Op.STATE_ANSWERED && state !== Op.STATE_FLUSHING) continue;
+      if (state === Op.STATE_ANSWERED) this.answeredCount--;
+      if (state === Op.STATE_FLUSHING) this.rounds.waiting--;
+      if (!member.link.isOrdered && state !== Op.STATE_SENT && ops.kind[i] !== Op.KIND_ROUND) {
+        // It does not keep order: these are sent to all once more, one after the other as far as they overlap.
+        ops.renumber(i);
+        ops.progress[i] = 0;
+        this.wait(i);
+        continue;
+      }
+      ops.state[i] = Op.STATE_SENT;
+      ops.pending[i] = (ops.pending[i] as number) | member.bit;
+      if (ops.targets[i] !== 0) ops.targets[i] = (ops.targets[i] as number) | member.bit;
+      member.link.expectAnswer(ops.seq[i] as number);
+      this.addChange(member.lane, i);
+    }
+  }
+
+  failMember(member: Member, failure: MemberFailure): void {
+    if (!this.members.active.includes(member)) return;
+    if (member.role === 'reading') this.members.failed.push(member);
+    this.dropMember(member);
+    this.call(() => this.options.onMemberFailed(member.id, failure, member.role));
+  }
+
+  /** Nothing more is sent to it and nothing waits for its answers. */
+  dropMember(member: Member): void {
+    const ops = this.ops;
+    member.link.close();
+    this.members.drop(member);
+    this.recompute();
+    for (let i = 1; i < ops.high; i++) {
+      if (ops.state[i] !== Op.STATE_SENT || ((ops.pending[i] as number) & member.bit) === 0) continue;
+      ops.pending[i] = (ops.pending[i] as number) & ~member.bit;
+      if (ops.kind[i] !== Op.KIND_READ) {
+        if (ops.pending[i] === 0) this.allAnswered(i);
+      } else if (((ops.flags[i] as number) & Op.FLAG_COPY) !== 0) {
+        this.complete(i, EIO);
+      } else {
+        ops.renumber(i);
+        this.wait(i);
+      }
+    }
+    this.kick();
+  }
+
+  // Completion
+
+  complete(i: number, errno: number): void {
+    const ops = this.ops;
+    if (((ops.flags[i] as number) & Op.FLAG_STARTED) !== 0) this.inFlight--;
+    ops.state[i] = Op.STATE_DONE;
+    ops.errno[i] = errno;
+    ops.next[i] = 0;
+    if (this.doneTail === 0) this.doneHead = i;
+    else ops.next[this.doneTail] = i;
+    this.doneTail = i;
+    if (this.waitingHead !== 0 || this.claims.count > 0 || this.rounds.waiting > 0) this.kickWanted = true;
+  }
+
+  /** Runs `run` with the completions, outside of any state change. */
+  call(run: () => void): void {
+    this.calls.push(run);
+    this.finishSoon();
+  }
+
+  /** Something that kept operations back may be gone. */
+  kick(): void {
+    this.kickWanted = true;
+    this.finishSoon();
+  }
+
+  /** Frames out, then completions, until nothing is left to do. */
+  finish(): void {
+    if (this.isFinishing) return;
+    this.isFinishing = true;
+    for (;;) {
+      if (this.kickWanted) {
+        this.kickWanted = false;
+        this.releaseAnswered();
+        this.claims.grant((offset, length) => this.ops.hasSentChangeIn(offset, length));
+        this.retryWaiting();
+        this.rounds.startIfDue();
+      }
+      this.sendAll();
+      if (this.doneHead !== 0) this.deliver();
+      else if (this.calls.length > 0) this.runCalls();
+      else if (!this.kickWanted) break;
+    }
+    this.isFinishing = false;
+    this.timeMs = -1;
+    if (this.inFlight === 0 && this.drainWaiters.length > 0) {
+      for (const resolve of this.drainWaiters.splice(0)) resolve();
+    }
+  }
+
+  finishSoon(): void {
+    if (this.isSoonAsked) return;
+    this.isSoonAsked = true;
+    this.options.clock.soon(() => {
+      this.isSoonAsked = false;
+      this.finish();
+    });
+  }
+
+  whenDrained(resolve: () => void): void {
+    this.drainWaiters.push(resolve);
+    this.finishSoon();
+  }
+
+  private runCalls(): void {
+    for (const run of this.calls.splice(0)) run();
+  }
+
+  private deliver(): void {
+    const ops = this.ops;
+    const touched = this.touched;
+    let last: CompletionSink | null = null;
+    while (this.doneHead !== 0) {
+      const i = this.doneHead;
+      this.doneHead = ops.next[i] as number;
+      if (this.doneHead === 0) this.doneTail = 0;
+      const sink = ops.sink[i] as CompletionSink | null;
+      const slot = ops.slot[i] as number;
+      const errno = ops.errno[i] as number;
+      ops.release(i);
+      if (sink === null) continue;
+      sink.complete(slot, errno);
+      if (sink === last) continue;
+      last = sink;
+      if (!touched.includes(sink)) touched.push(sink);
+    }
+    for (let k = 0; k < touched.length; k++) (touched[k] as CompletionSink).flushCompletions();
+    touched.length = 0;
+  }
+
+  private releaseAnswered(): void {
+    if (this.answeredCount === 0) return;
+    const isFailing = this.failErrno !== 0;
+    if (this.isBlocked && !isFailing) return;
+    const ops = this.ops;
+    const isFresh = this.isFresh();
+    const isDue = (i: number): boolean =>
+      ops.state[i] === Op.STATE_ANSWERED && (isFailing || isFresh || ops.kind[i] !== Op.KIND_READ);
+    for (const i of ops.inOrder(isDue)) {
+      this.answeredCount--;
+      this.acknowledge(i);
+    }
+  }
+
+  /** Ends what waits or is held with the errno in force; what is on its way ends with it when it is answered. */
+  failWaiting(): void {
+    this.rounds.failAll(this.failErrno);
+    this.kick();
+  }
+
+  /** Links are closed: no buffer is in use any more, so all can end. */
+  endAll(errno: number): void {
+    const ops = this.ops;
+    for (let i = 1; i < ops.high; i++) {
+      const state = ops.state[i];
+      if (state !== Op.STATE_FREE && state !== Op.STATE_DONE) this.complete(i, errno);
+    }
+    this.waitingHead = 0;
+    this.waitingTail = 0;
+    this.answeredCount = 0;
+    this.rounds.reset();
+  }
+
+  recompute(): void {
+    this.isBlocked = this.holdReasons.size > 0 || this.members.failed.length > 0 || this.members.readingCount === 0;
+    this.isPlain =
+      !this.isBlocked &&
+      this.failErrno === 0 &&
+      this.pauseDepth === 0 &&
+      this.doubt.count === 0 &&
+      this.claims.count === 0 &&
+      this.members.joiningMask === 0 &&
+      this.members.isOrdered;
+  }
+
+  now(): number {
+    if (this.timeMs < 0) this.timeMs = this.options.clock.nowMs();
+    return this.timeMs;
+  }
+
+  private isFresh(): boolean {
+    return this.members.isFresh(this.now(), this.options.replicaTimeoutMs);
+  }
+
+  private age(i: number): number {
+    return this.now() - (this.ops.submittedAtMs[i] as number);
+  }
+
+  setRange(i: number, offset: number, length: number, buffer: Buffer | null, start: number, headroom: number): void {
+    const ops = this.ops;
+    ops.offset[i] = offset;
+    ops.length[i] = length;
+    ops.buffer[i] = buffer;
+    ops.start[i] = start;
+    ops.headroom[i] = headroom;
+    ops.submittedAtMs[i] = this.now();
+  }
+}
