@@ -1,6 +1,6 @@
 /** What the story's steps share. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdirSync, openSync } from 'node:fs';
+import { mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Cluster } from '../cluster.ts';
@@ -104,4 +104,13 @@ export async function fsck(device: string): Promise<void> {
   } catch (error) {
     throw new ShellError(`the file system on ${device} is not clean`, { cause: error });
   }
+}
+
+/** Unmounts what a failed story left mounted below its scratch folder. */
+export async function releaseMounts(context: StoryContext): Promise<void> {
+  const mounts = readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[1] ?? '')
+    .filter((path) => path.startsWith(`${context.workDir}/`));
+  for (const path of mounts) await run('umount', ['-l', path]);
 }

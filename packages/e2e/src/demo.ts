@@ -1,0 +1,39 @@
+/** `npm run demo`: tells the story on the running system (or on one of its own), step by step, and ends with what it measured. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { Cluster } from './cluster.ts';
+import { endStory, STEPS } from './story/steps.ts';
+import { releaseMounts, type StoryContext } from './story/context.ts';
+
+const root = resolve(import.meta.dirname, '../../..');
+const workDir = mkdtempSync(join(tmpdir(), 'longhorn-demo-'));
+const cluster = Cluster.running(join(root, '.longhorn'));
+const context: StoryContext = {
+  cluster,
+  kube: cluster.kube,
+  rest: cluster.rest,
+  workDir,
+  tree: join(root, 'node_modules'),
+  log: (text) => console.log(`   ${text}`),
+  figures: new Map(),
+};
+
+if (process.getuid?.() !== 0)
+  throw new Error('the demo mounts file systems and cuts power: run it (and npm start) as root');
+const begin = performance.now();
+try {
+  for (const step of STEPS) {
+    console.log(`\n${step.title}`);
+    const start = performance.now();
+    await step.run(context);
+    console.log(`   done in ${((performance.now() - start) / 1000).toFixed(1)} s`);
+  }
+  console.log('\nMeasured:');
+  for (const [name, figure] of context.figures) console.log(`   ${name}: ${figure}`);
+  console.log(`   the whole story: ${((performance.now() - begin) / 60_000).toFixed(1)} min`);
+} finally {
+  endStory();
+  await releaseMounts(context);
+  rmSync(workDir, { recursive: true, force: true });
+}
