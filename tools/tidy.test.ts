@@ -143,7 +143,7 @@ describe('tidy', () => {
         !path.endsWith('.d.ts'),
     );
     expectOnly(
-      orphans.filter((path) => !/\/(main|index)\.tsx?$/.test(path) && !/\.stories\.tsx$/.test(path)),
+      orphans.filter((path) => !/\/(main|index)\.tsx?$/.test(path) && !path.endsWith('.stories.tsx')),
       {},
       'Delete what nothing imports, or name it in the package.json as an entry',
     );
