@@ -445,7 +445,10 @@ export class OpRunner {
       // A bad sector of the only copy fails the read, not the volume.
       const isLastCopy = isRead && (this.members.readingCount <= 1 || member.role !== 'reading');
       if (!isLastCopy) {
-        this.failMember(member, { reason: 'error-reply', detail: text });
+        this.failMember(member, {
+          reason: text.includes('is fenced by epoch') ? 'fenced' : 'error-reply',
+          detail: text,
+        });
         return;
       }
       ops.pending[i] = 0;

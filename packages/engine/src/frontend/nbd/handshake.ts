@@ -1,0 +1,225 @@
+/**
+ * The fixed newstyle handshake, one option at a time:
+ *
+ *     greeting -> flags -> option -> option -> … -> transmission (GO, EXPORT_NAME)
+ *                   |        |                  \-> end (ABORT, or what no client that can be served sends)
+ *
+ * Pure: takes bytes, gives bytes. Structured replies and TLS are refused with ERR_UNSUP, so that clients go on without.
+ */
+import { Buffer } from 'node:buffer';
+import {
+  NBD_EXPORT_CAN_MULTI_CONN,
+  NBD_EXPORT_HAS_FLAGS,
+  NBD_EXPORT_NAME_ZEROES,
+  NBD_EXPORT_SEND_FLUSH,
+  NBD_EXPORT_SEND_FUA,
+  NBD_EXPORT_SEND_TRIM,
+  NBD_EXPORT_SEND_WRITE_ZEROES,
+  NBD_FLAG_FIXED_NEWSTYLE,
+  NBD_FLAG_NO_ZEROES,
+  NBD_INFO_BLOCK_SIZE,
+  NBD_INFO_EXPORT,
+  NBD_INFO_NAME,
+  NBD_MAGIC,
+  NBD_OPT_ABORT,
+  NBD_OPT_EXPORT_NAME,
+  NBD_OPT_GO,
+  NBD_OPT_INFO,
+  NBD_OPT_LIST,
+  NBD_OPTION_HEADER_BYTES,
+  NBD_OPTION_MAGIC,
+  NBD_OPTION_REPLY_MAGIC,
+  NBD_REP_ACK,
+  NBD_REP_ERR_INVALID,
+  NBD_REP_ERR_UNKNOWN,
+  NBD_REP_ERR_UNSUP,
+  NBD_REP_INFO,
+  NBD_REP_SERVER,
+} from '../../protocol/nbd.ts';
+import {
+  NBD_BLOCK_MIN,
+  NBD_BLOCK_PREFERRED,
+  NBD_OPTION_BYTES_MAX,
+  NBD_OPTIONS_MAX,
+  NBD_PAYLOAD_MAX,
+} from './nbd-limits.ts';
+
+const CLIENT_FLAGS_BYTES = 4;
+const CLIENT_FLAGS_KNOWN = NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES;
+const EXPORT_FLAGS =
+  NBD_EXPORT_HAS_FLAGS |
+  NBD_EXPORT_SEND_FLUSH |
+  NBD_EXPORT_SEND_FUA |
+  NBD_EXPORT_SEND_TRIM |
+  NBD_EXPORT_SEND_WRITE_ZEROES |
+  NBD_EXPORT_CAN_MULTI_CONN;
+
+/** What the connection does next. `end`: send what there is and close. */
+export type HandshakeState = 'flags' | 'option' | 'transmission' | 'end';
+
+export interface ExportDescription {
+  readonly name: string;
+  sizeBytes(): number;
+}
+
+export class Handshake {
+  state: HandshakeState = 'flags';
+  private readonly exported: ExportDescription;
+  private readonly replies: Buffer[] = [];
+  private hasNoZeroes = false;
+  private options = 0;
+
+  constructor(exported: ExportDescription) {
+    this.exported = exported;
+    const greeting = Buffer.alloc(18);
+    greeting.writeBigUInt64BE(NBD_MAGIC, 0);
+    greeting.writeBigUInt64BE(NBD_OPTION_MAGIC, 8);
+    greeting.writeUInt16BE(CLIENT_FLAGS_KNOWN, 16);
+    this.replies.push(greeting);
+  }
+
+  /** Takes what is complete of `bytes`; the answer is how many bytes that was. */
+  take(bytes: Buffer): number {
+    let at = 0;
+    for (;;) {
+      const used = this.step(bytes.subarray(at));
+      if (used === 0) return at;
+      at += used;
+    }
+  }
+
+  /** What is to be sent now. */
+  output(): Buffer {
+    return Buffer.concat(this.replies.splice(0));
+  }
+
+  private step(bytes: Buffer): number {
+    if (this.state === 'flags') return this.takeFlags(bytes);
+    if (this.state === 'option') return this.takeOption(bytes);
+    return 0;
+  }
+
+  private takeFlags(bytes: Buffer): number {
+    if (bytes.length < CLIENT_FLAGS_BYTES) return 0;
+    const flags = bytes.readUInt32BE(0);
+    const isKnown = (flags & ~CLIENT_FLAGS_KNOWN) === 0 && (flags & NBD_FLAG_FIXED_NEWSTYLE) !== 0;
+    this.hasNoZeroes = (flags & NBD_FLAG_NO_ZEROES) !== 0;
+    this.state = isKnown ? 'option' : 'end';
+    return CLIENT_FLAGS_BYTES;
+  }
+
+  private takeOption(bytes: Buffer): number {
+    if (bytes.length < NBD_OPTION_HEADER_BYTES) return 0;
+    const option = bytes.readUInt32BE(8);
+    const length = bytes.readUInt32BE(12);
+    if (bytes.readBigUInt64BE(0) !== NBD_OPTION_MAGIC || length > NBD_OPTION_BYTES_MAX) {
+      this.state = 'end';
+      return 0;
+    }
+    const end = NBD_OPTION_HEADER_BYTES + length;
+    if (bytes.length < end) return 0;
+    if (++this.options > NBD_OPTIONS_MAX) this.state = 'end';
+    else this.answer(option, bytes.subarray(NBD_OPTION_HEADER_BYTES, end));
+    return end;
+  }
+
+  private answer(option: number, data: Buffer): void {
+    switch (option) {
+      case NBD_OPT_EXPORT_NAME:
+        this.answerExportName(data.toString('utf8'));
+        return;
+      case NBD_OPT_ABORT:
+        this.reply(option, NBD_REP_ACK);
+        this.state = 'end';
+        return;
+      case NBD_OPT_LIST:
+        if (data.length === 0) this.answerList();
+        else this.reply(option, NBD_REP_ERR_INVALID);
+        return;
+      case NBD_OPT_INFO:
+      case NBD_OPT_GO:
+        this.answerGo(option, data);
+        return;
+      default:
+        this.reply(option, NBD_REP_ERR_UNSUP);
+    }
+  }
+
+  private answerExportName(name: string): void {
+    if (!this.isExported(name)) {
+      this.state = 'end';
+      return;
+    }
+    const size = 10 + (this.hasNoZeroes ? 0 : NBD_EXPORT_NAME_ZEROES);
+    const answer = Buffer.alloc(size);
+    answer.writeBigUInt64BE(BigInt(this.exported.sizeBytes()), 0);
+    answer.writeUInt16BE(EXPORT_FLAGS, 8);
+    this.replies.push(answer);
+    this.state = 'transmission';
+  }
+
+  private answerList(): void {
+    const name = Buffer.from(this.exported.name, 'utf8');
+    const data = Buffer.alloc(4 + name.length);
+    data.writeUInt32BE(name.length, 0);
+    name.copy(data, 4);
+    this.reply(NBD_OPT_LIST, NBD_REP_SERVER, data);
+    this.reply(NBD_OPT_LIST, NBD_REP_ACK);
+  }
+
+  /** Data of INFO and GO: length u32, name, count u16, that many info types u16. */
+  private answerGo(option: number, data: Buffer): void {
+    const nameLength = data.length >= 6 ? data.readUInt32BE(0) : data.length;
+    const hasName = data.length >= 6 + nameLength;
+    const count = hasName ? data.readUInt16BE(4 + nameLength) : 0;
+    if (!hasName || data.length !== 6 + nameLength + 2 * count) {
+      this.reply(option, NBD_REP_ERR_INVALID);
+      return;
+    }
+    const name = data.toString('utf8', 4, 4 + nameLength);
+    if (!this.isExported(name)) {
+      this.reply(option, NBD_REP_ERR_UNKNOWN);
+      return;
+    }
+    for (let i = 0; i < count; i++) {
+      if (data.readUInt16BE(6 + nameLength + 2 * i) === NBD_INFO_NAME) this.replyName(option);
+    }
+    const info = Buffer.alloc(12);
+    info.writeUInt16BE(NBD_INFO_EXPORT, 0);
+    info.writeBigUInt64BE(BigInt(this.exported.sizeBytes()), 2);
+    info.writeUInt16BE(EXPORT_FLAGS, 10);
+    this.reply(option, NBD_REP_INFO, info);
+    const sizes = Buffer.alloc(14);
+    sizes.writeUInt16BE(NBD_INFO_BLOCK_SIZE, 0);
+    sizes.writeUInt32BE(NBD_BLOCK_MIN, 2);
+    sizes.writeUInt32BE(NBD_BLOCK_PREFERRED, 6);
+    sizes.writeUInt32BE(NBD_PAYLOAD_MAX, 10);
+    this.reply(option, NBD_REP_INFO, sizes);
+    this.reply(option, NBD_REP_ACK);
+    if (option === NBD_OPT_GO) this.state = 'transmission';
+  }
+
+  private replyName(option: number): void {
+    const name = Buffer.from(this.exported.name, 'utf8');
+    const data = Buffer.alloc(2 + name.length);
+    data.writeUInt16BE(NBD_INFO_NAME, 0);
+    name.copy(data, 2);
+    this.reply(option, NBD_REP_INFO, data);
+  }
+
+  private reply(option: number, type: number, data: Buffer = NO_DATA): void {
+    const header = Buffer.alloc(20);
+    header.writeBigUInt64BE(NBD_OPTION_REPLY_MAGIC, 0);
+    header.writeUInt32BE(option, 8);
+    header.writeUInt32BE(type, 12);
+    header.writeUInt32BE(data.length, 16);
+    this.replies.push(header, data);
+  }
+
+  /** "" is the default export. */
+  private isExported(name: string): boolean {
+    return name === '' || name === this.exported.name;
+  }
+}
+
+const NO_DATA = Buffer.alloc(0);
