@@ -252,7 +252,7 @@ class ContentsWalk {
   }
 
   private flush(): void {
-    for (const region of [...this.doubt.keys()]) if (this.random.chance(0.5)) this.settle(region);
+    for (const region of this.doubt.keys()) if (this.random.chance(0.5)) this.settle(region);
     for (const disk of this.members) disk.synced = [...disk.file];
     for (let region = 0; region < REGIONS; region++) {
       this.flushed[region] = Math.max(this.flushed[region] ?? 0, this.acked[region] ?? 0);
@@ -267,7 +267,7 @@ class ContentsWalk {
     const out = this.disks.filter((disk) => disk.up && !this.members.includes(disk));
     if (out.length === 0) return;
     const joiner = this.random.pick(out);
-    for (const region of [...this.doubt.keys()]) this.settle(region);
+    for (const region of this.doubt.keys()) this.settle(region);
     const [source] = this.members;
     if (!source) throw new Error('a live device without members');
     joiner.file = [...source.file];

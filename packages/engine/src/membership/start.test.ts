@@ -9,7 +9,7 @@ function record(generation: string, members: string, bases: MembershipRecord[] =
   return {
     epoch: epoch ?? 0,
     count: count ?? 0,
-    members: [...members],
+    members: members.split(''),
     sizeBytes: SIZE,
     chain,
     bases,

@@ -108,7 +108,19 @@ function standingOf(seen: readonly SeenReplica[]): Standing {
   const accepted = [record, ...dropped];
   const counting = seen.filter((replica) => record.members.includes(replica.name) && holdsOneOf(replica, accepted));
   const complete = dropped.length === 0 && record.members.every((name) => holds(seen, name, record));
-  return { bases: complete ? [record] : chain, counting, variants: [...dropped, ...chain] };
+  return { bases: complete ? [record] : chain, counting, variants: variantsOf([...dropped, ...chain], counting) };
+}
+
+/** All records whose layout a counting replica may have, newest first. */
+function variantsOf(chain: readonly MembershipRecord[], counting: readonly SeenReplica[]): MembershipRecord[] {
+  const variants = [...chain];
+  for (const { record } of counting) {
+    // A member may stand before or after an operation that its own record announces.
+    for (const own of record ? [record, ...record.bases] : []) {
+      if (!variants.some((variant) => compareGenerations(variant, own) === 0)) variants.push(own);
+    }
+  }
+  return variants.sort((left, right) => compareGenerations(right, left));
 }
 
 /**

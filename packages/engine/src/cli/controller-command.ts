@@ -1,0 +1,117 @@
+/** `longhorn controller VOLUME`: validates the flags and runs the engine. */
+import type { EngineOptions } from '../controller/volume-context.ts';
+import { parseKnownRecord } from '../membership/record.ts';
+import { assertFrontendName, frontendOpener, type BlockdevDriver } from './engine-frontends.ts';
+import { stderrLog } from './stderr-log.ts';
+
+/** The command's flags, as commander names them. */
+export interface ControllerFlags {
+  readonly listen: string;
+  readonly size?: number;
+  readonly currentSize?: number;
+  readonly frontend: string;
+  readonly enableBackend: readonly string[];
+  readonly replica?: readonly string[];
+  readonly upgrade: boolean;
+  readonly disableRevCounter: boolean;
+  readonly salvageRequested: boolean;
+  readonly engineReplicaTimeout: number;
+  readonly dataServerProtocol: string;
+  readonly unmapMarkSnapChainRemoved: boolean;
+  readonly fileSyncHttpClientTimeout: number;
+  readonly snapshotMaxCount: number;
+  readonly snapshotMaxSize?: number;
+  readonly epoch: number;
+  readonly membership?: string;
+  readonly ioHoldTimeout: number;
+  readonly blockdevDriver: string;
+  readonly nbdListen: string;
+}
+
+const VOLUME_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
+const VOLUME_NAME_MAX = 64;
+const REPLICA_TIMEOUT_SECONDS = { initial: 8, max: 30 };
+const BLOCKDEV_DRIVERS: readonly string[] = ['auto', 'fuse', 'nbd'] satisfies BlockdevDriver[];
+
+/** Runs the engine until it ends; resolves with the exit code. */
+export async function runControllerCommand(
+  volumeName: string | undefined,
+  flags: ControllerFlags,
+  engineName: string,
+): Promise<number> {
+  const environment = process.env;
+  const runDir = environment['LONGHORN_RUN_DIR'] ?? '/var/run/longhorn';
+  const podIp = environment['POD_IP'] ?? '';
+  const options = await engineOptions(volumeName, flags, engineName, runDir);
+  assertFrontendName(flags.frontend);
+  if (!BLOCKDEV_DRIVERS.includes(flags.blockdevDriver)) {
+    throw new Error(`--blockdev-driver: unknown driver ${flags.blockdevDriver}; use auto, fuse or nbd`);
+  }
+  if (flags.dataServerProtocol !== 'tcp' && flags.dataServerProtocol !== 'unix') {
+    throw new Error(`unsupported protocol: ${flags.dataServerProtocol}`);
+  }
+  for (const backend of flags.enableBackend) {
+    if (backend !== 'tcp') throw new Error(`--enable-backend: unsupported backend ${backend}; only tcp is served`);
+  }
+  const { runController } = await import('../controller/run-controller.ts');
+  return runController({
+    engine: options,
+    listen: flags.listen,
+    replicas: flags.replica ?? [],
+    frontend: flags.frontend,
+    podIp,
+    hostRoot: environment['LONGHORN_HOST_ROOT'] ?? '/host',
+    unixDataSocket:
+      flags.dataServerProtocol === 'unix'
+        ? `${environment['LONGHORN_HOST_ROOT'] ?? '/host'}/var/lib/longhorn/unix-domain-socket/${options.volumeName}.sock`
+        : null,
+    openFrontend: frontendOpener({
+      blockdevDriver: flags.blockdevDriver === 'fuse' || flags.blockdevDriver === 'nbd' ? flags.blockdevDriver : 'auto',
+      nbdListen: flags.nbdListen,
+      podIp,
+      runDir,
+      log: stderrLog,
+      onLost: (reason) => stderrLog.error('the device ended', { reason }),
+    }),
+    log: stderrLog,
+  });
+}
+
+async function engineOptions(
+  volumeName: string | undefined,
+  flags: ControllerFlags,
+  engineName: string,
+  runDir: string,
+): Promise<EngineOptions> {
+  if (volumeName === undefined || volumeName === '') throw new Error('volume name is required');
+  if (volumeName.length > VOLUME_NAME_MAX || !VOLUME_NAME.test(volumeName)) throw new Error('invalid target name');
+  if (flags.size === undefined) throw new Error('size is required');
+  if (flags.currentSize === undefined) throw new Error('current-size is required');
+  const { initial, max } = REPLICA_TIMEOUT_SECONDS;
+  const timeout = flags.engineReplicaTimeout;
+  return {
+    volumeName,
+    engineName,
+    epoch: flags.epoch,
+    known: flags.membership === undefined || flags.membership === '' ? null : parseKnownRecord(flags.membership),
+    sizeBytes: flags.size,
+    currentSizeBytes: flags.currentSize,
+    replicaTimeoutMs: (timeout >= initial && timeout <= max ? timeout : initial) * 1000,
+    ioHoldTimeoutMs: flags.ioHoldTimeout * 1000,
+    revisionCounterDisabled: flags.disableRevCounter,
+    salvageRequested: flags.salvageRequested,
+    unmapMarkSnapChainRemoved: flags.unmapMarkSnapChainRemoved,
+    snapshotMaxCount: flags.snapshotMaxCount,
+    snapshotMaxSizeBytes: flags.snapshotMaxSize ?? 0,
+    fileSyncHttpTimeoutSeconds: flags.fileSyncHttpClientTimeout,
+    upgrade: flags.upgrade,
+    deviceLive: flags.epoch > 0 && flags.frontend === 'tgt-blockdev' && (await isDeviceLive(volumeName, flags, runDir)),
+  };
+}
+
+/** A device that an engine before left behind is still in use by people: its cache must not get lost unnoticed. */
+async function isDeviceLive(volumeName: string, flags: ControllerFlags, runDir: string): Promise<boolean> {
+  if (flags.blockdevDriver === 'nbd') return false;
+  const { findLiveDevice } = await import('../frontend/fuse/live-device.ts');
+  return findLiveDevice(volumeName, runDir) !== null;
+}

@@ -1,0 +1,84 @@
+/** Which code serves which frontend name; each is loaded when it is used. */
+import { join } from 'node:path';
+import { mkdir } from 'node:fs/promises';
+import type { OpenFrontend } from '../controller/frontend-control.ts';
+import type { ControlLog } from '../controller/control-log.ts';
+import { logLine } from './go-output.ts';
+
+export type BlockdevDriver = 'auto' | 'fuse' | 'nbd';
+
+export interface FrontendOptions {
+  readonly blockdevDriver: BlockdevDriver;
+  /** `HOST:PORT` of the `nbd` frontend; "" = a free port of the pod's address */
+  readonly nbdListen: string;
+  readonly podIp: string;
+  readonly runDir: string;
+  readonly log: ControlLog;
+  /** the device ended without the engine */
+  readonly onLost: (reason: string) => void;
+}
+
+/** Frontend names of upstream that this engine serves, and `nbd`. */
+export const FRONTEND_NAMES = ['tgt-blockdev', 'nbd'] as const;
+
+/** Throws upstream's words for a name that is none. */
+export function assertFrontendName(name: string): void {
+  if (name === '' || (FRONTEND_NAMES as readonly string[]).includes(name)) return;
+  throw new Error(`failed to find frontend: ${name}: unsupported frontend type: ${name}`);
+}
+
+export function frontendOpener(options: FrontendOptions): OpenFrontend {
+  return async (name, context) => {
+    const { core } = context;
+    const { volumeName } = context.options;
+    assertFrontendName(name);
+    if (name === 'nbd') {
+      const { openNbdFrontend } = await import('../frontend/nbd/nbd-frontend.ts');
+      const { bindAddress } = await import('@longhorn/shared-types/grpc/address');
+      const listen = bindAddress(options.nbdListen === '' ? ':0' : options.nbdListen, options.podIp);
+      return openNbdFrontend({ target: core, exportName: volumeName, listen });
+    }
+    const driver = await chooseDriver(options.blockdevDriver);
+    if (driver === 'fuse') {
+      const { openBlockdevFrontend } = await import('../frontend/fuse/blockdev-frontend.ts');
+      const { default: pino } = await import('pino');
+      const logger = pino({ base: null, timestamp: false }, logfmtStream());
+      return openBlockdevFrontend({ target: core, volumeName, runDir: options.runDir, logger, onLost: options.onLost });
+    }
+    const { openNbdFrontend } = await import('../frontend/nbd/nbd-frontend.ts');
+    const folder = join(options.runDir, 'nbd');
+    await mkdir(folder, { recursive: true });
+    return openNbdFrontend({
+      target: core,
+      exportName: volumeName,
+      listen: { unixPath: join(folder, `${volumeName}.sock`) },
+    });
+  };
+}
+
+async function chooseDriver(wanted: BlockdevDriver): Promise<'fuse' | 'nbd'> {
+  if (wanted !== 'auto') return wanted;
+  const { blockdevDriverAvailable } = await import('../frontend/fuse/blockdev-frontend.ts');
+  return blockdevDriverAvailable().ok ? 'fuse' : 'nbd';
+}
+
+/** Turns the device code's log records into this process's log lines. */
+function logfmtStream(): { write(line: string): void } {
+  const levels = new Map([
+    [30, 'info'],
+    [40, 'warning'],
+    [50, 'error'],
+    [60, 'fatal'],
+  ]);
+  return {
+    write(line) {
+      const record = JSON.parse(line) as Record<string, unknown>;
+      const fields: Record<string, string> = {};
+      for (const [key, value] of Object.entries(record)) {
+        if (key !== 'level' && key !== 'msg') fields[key] = typeof value === 'string' ? value : JSON.stringify(value);
+      }
+      const level = levels.get(Number(record['level'])) ?? 'debug';
+      process.stderr.write(logLine(new Date(), level, typeof record['msg'] === 'string' ? record['msg'] : '', fields));
+    },
+  };
+}

@@ -1,0 +1,48 @@
+/** Limits of the control side of an engine; relations are asserted at load. */
+import assert from 'node:assert/strict';
+
+/** Default and range of `--engine-replica-timeout`; a value outside counts as the default (upstream's rule). */
+export const REPLICA_TIMEOUT_MS = 8_000;
+export const REPLICA_TIMEOUT_MAX_MS = 30_000;
+/** Default of `--io-hold-timeout`. */
+export const IO_HOLD_TIMEOUT_MS = 300_000;
+
+/** Opening one replica (a call or a connection) when the engine starts or a replica is added. */
+export const OPEN_TIMEOUT_MS = 5_000;
+/** A snapshot, revert or expansion of one replica: metadata only, but behind a sync of what was written. */
+export const LAYER_OPERATION_TIMEOUT_MS = 120_000;
+/** Asking a replica that failed whether it is back. */
+export const PROBE_TIMEOUT_MS = 2_000;
+/** Pause between attempts to reach replicas that are waited for. */
+export const RETRY_MS = 1_000;
+/** Closing replicas at an orderly end. */
+export const CLOSE_TIMEOUT_MS = 10_000;
+/** Hashing up to 64 MiB of merged content. */
+export const RANGE_HASH_TIMEOUT_MS = 60_000;
+/** An operation that wants a volume without doubt waits at most this long for the comparison after a crash. */
+export const SETTLED_WAIT_MS = 60_000;
+
+/** Addresses that an engine accepts (upstream's replica count ends at 20; failed ones stay listed until they are removed). */
+export const REPLICAS_MAX = 40;
+/** Operations (snapshots, additions …) that wait for their turn. */
+export const OPERATIONS_QUEUED_MAX = 64;
+/** Streams of VolumeWatch. */
+export const WATCHERS_MAX = 64;
+/** VolumeWatch sends at most one message in this time. */
+export const WATCH_INTERVAL_MS = 100;
+
+/** Bytes compared by one RangeHash call of the comparison after a crash, and before a rebuilt replica joins. */
+export const COMPARE_BYTES = 16 << 20;
+/** Ranges that the comparison copies at a time. */
+export const SETTLE_COPIES = 4;
+/** Passes over regions that were written while they were compared, before a rebuild is called failed. */
+export const COMPARE_PASSES_MAX = 8;
+
+/** Limits of upstream's snapshots: disks of a replica over all branches. */
+export const SNAPSHOT_TOTAL_MAX = 250;
+/** Unit of expansion. */
+export const VOLUME_SECTOR_BYTES = 4096;
+
+assert(REPLICA_TIMEOUT_MS <= REPLICA_TIMEOUT_MAX_MS);
+assert(PROBE_TIMEOUT_MS < REPLICA_TIMEOUT_MS, 'a probe answers before a replica counts as failed');
+assert(COMPARE_BYTES <= 64 << 20, 'a comparison fits one RangeHash call');

@@ -1,0 +1,183 @@
+/**
+ * Snapshot, revert and expansion: what changes the layers of every replica at once.
+ *
+ * They are proposed like a change of members. I/O is paused; every member stores a record with the layout to be, whose bases
+ * hold the one that is; then each replica is changed; then the members forget the bases. After a crash in between the
+ * next engine takes the members that are on one side (membership/start.ts).
+ */
+import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
+import type { Layout } from '../membership/layout.ts';
+import { sameChain } from '../membership/layout.ts';
+import type { MembershipRecord } from '../membership/record.ts';
+import { dropMember } from './member-removal.ts';
+import { settleMembership } from './membership-change.ts';
+import type { MembershipKeeper } from './membership-keeper.ts';
+import { lookAt } from './replica-entry.ts';
+import type { ReplicaReport } from './replica-report.ts';
+import type { ReplicaEntry } from './replica-set.ts';
+import type { VolumeContext } from './volume-context.ts';
+
+export interface LayerOperation {
+  /** the layout of a member after the operation */
+  readonly after: (before: ReplicaReport) => Layout;
+  readonly change: (entry: ReplicaEntry) => Promise<unknown>;
+}
+
+export interface OperationFailure {
+  readonly entry: ReplicaEntry;
+  readonly error: unknown;
+}
+
+/** Runs `work` with no I/O in flight and no change of members under way. */
+export async function withPausedIo<T>(context: VolumeContext, work: () => Promise<T>): Promise<T> {
+  await context.core.pause();
+  try {
+    return await context.memberLock.run(work);
+  } finally {
+    context.core.resume();
+  }
+}
+
+/**
+ * Runs one operation on all reading and joining replicas; under paused I/O. Replicas that failed while others did not
+ * are out. Rejects when it failed on all of them, and then nothing has changed.
+ */
+export async function changeLayers(context: VolumeContext, operation: LayerOperation): Promise<OperationFailure[]> {
+  const replicas = context.replicas.inStage('reading', 'joining');
+  const readers = replicas.filter((entry) => entry.stage === 'reading');
+  if (readers.length === 0) throw new Error('no available backend');
+  const before = await reportsOf(readers);
+  const first = before[0];
+  if (!first) throw new Error('no available backend');
+  const previous = context.layout;
+  const after = operation.after(first);
+  if (context.keeper) {
+    if (!before.every((report) => sameChain(report.chain, first.chain))) {
+      throw new Error('the replicas purge snapshots at this moment; try again when they are done');
+    }
+    await announce(context, context.keeper, readers, { sizeBytes: first.sizeBytes, chain: first.chain }, after);
+  }
+  context.layout = after;
+  const failures = await reallyFailed(await changeEach(replicas, operation.change), after);
+  const failedReaders = failures.filter(({ entry }) => readers.includes(entry));
+  if (failedReaders.length === readers.length) {
+    context.layout = { ...previous, chain: first.chain };
+    if (context.keeper) await restate(context);
+    throw combinedError(failures);
+  }
+  await dropFailed(context, failures);
+  await context.keeper?.commit(context.replicas.inStage('reading'));
+  return failures;
+}
+
+async function reportsOf(entries: readonly ReplicaEntry[]): Promise<ReplicaReport[]> {
+  return Promise.all(entries.map((entry) => lookAt(entry)));
+}
+
+/** Every member notes that its layers may change; a member that does not store that is out before anything is done. */
+async function announce(
+  context: VolumeContext,
+  keeper: MembershipKeeper,
+  readers: readonly ReplicaEntry[],
+  now: Layout,
+  after: Layout,
+): Promise<void> {
+  // A purge may have taken layers away since the active record was written; its members have those of `now`.
+  const active = keeper.active;
+  if (!active) throw new Error('a running engine without an active record');
+  const base: MembershipRecord = { ...active, sizeBytes: now.sizeBytes, chain: now.chain };
+  keeper.startFrom([base], []);
+  const record = keeper.next(
+    readers.map((entry) => entry.name),
+    after,
+  );
+  const failures = await keeper.write(record, readers);
+  const [failure] = failures;
+  if (!failure) {
+    keeper.activate(record);
+    return;
+  }
+  for (const { entry, error } of failures) {
+    entry.stage = 'leaving';
+    entry.reason = errorText(error);
+  }
+  context.layout = now;
+  await settleMembership(context, null);
+  throw new Error(`replica ${failure.entry.address} did not store the membership record: ${errorText(failure.error)}`);
+}
+
+/** Nothing was changed after all: a record says so. */
+async function restate(context: VolumeContext): Promise<void> {
+  const { keeper } = context;
+  if (!keeper) return;
+  const readers = context.replicas.inStage('reading');
+  const record = keeper.next(
+    readers.map((entry) => entry.name),
+    context.layout,
+  );
+  const failures = await keeper.write(record, readers);
+  if (failures.length === 0) {
+    keeper.activate(record);
+    await keeper.commit(readers);
+    return;
+  }
+  for (const { entry, error } of failures) {
+    entry.stage = 'leaving';
+    entry.reason = errorText(error);
+  }
+  await settleMembership(context, null);
+}
+
+async function changeEach(
+  entries: readonly ReplicaEntry[],
+  change: (entry: ReplicaEntry) => Promise<unknown>,
+): Promise<OperationFailure[]> {
+  const failures: OperationFailure[] = [];
+  await Promise.all(
+    entries.map(async (entry) => {
+      try {
+        await change(entry);
+      } catch (error) {
+        failures.push({ entry, error });
+      }
+    }),
+  );
+  return failures;
+}
+
+/** A replica may have done what was asked and then lost its answer: what it has now decides. */
+async function reallyFailed(failures: readonly OperationFailure[], after: Layout): Promise<OperationFailure[]> {
+  const verdicts = await Promise.all(
+    failures.map(async ({ entry }) => {
+      try {
+        const now = await lookAt(entry);
+        return now.sizeBytes !== after.sizeBytes || !sameChain(now.chain, after.chain);
+      } catch {
+        // It cannot be asked: its own failure counts.
+        return true;
+      }
+    }),
+  );
+  return failures.filter((_failure, index) => verdicts[index]);
+}
+
+async function dropFailed(context: VolumeContext, failures: readonly OperationFailure[]): Promise<void> {
+  let isChanged = false;
+  for (const { entry, error } of failures) {
+    const reason = errorText(error);
+    context.log.warn('an operation on snapshots failed on a replica', { replica: entry.address, reason });
+    if (entry.stage === 'joining') await dropMember(context, entry, reason);
+    else if (entry.stage === 'reading') {
+      entry.stage = 'leaving';
+      entry.reason = reason;
+      isChanged = true;
+    }
+  }
+  if (isChanged) await settleMembership(context, null);
+}
+
+/** `<addr>: <err>; <addr>: <err>` in upstream's words. */
+export function combinedError(failures: readonly OperationFailure[]): Error {
+  const text = failures.map(({ entry, error }) => `${entry.address}: ${errorText(error)}`).join('; ');
+  return new Error(text, { cause: failures[0]?.error });
+}

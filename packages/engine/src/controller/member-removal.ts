@@ -1,0 +1,43 @@
+/** Takes a replica out that need not have failed: the record without it first, then its connection. */
+import { settleMembership } from './membership-change.ts';
+import { closeReplica, refuse } from './replica-entry.ts';
+import type { ReplicaEntry } from './replica-set.ts';
+import type { VolumeContext } from './volume-context.ts';
+
+/** The replica becomes ERR. A member leaves by a change of the membership, which may wait for the control plane. */
+export async function dropMember(context: VolumeContext, entry: ReplicaEntry, reason: string): Promise<void> {
+  if (entry.stage === 'joining') {
+    const { memberId } = entry;
+    refuse(entry, reason);
+    entry.memberId = null;
+    if (memberId !== null) context.core.removeMember(memberId);
+  } else if (entry.stage === 'reading') {
+    entry.stage = 'leaving';
+    entry.reason = reason;
+    await context.memberLock.run(() => settleMembership(context, null));
+  } else if (entry.stage === 'opening') {
+    refuse(entry, reason);
+  }
+  context.changed();
+}
+
+/** ReplicaDelete: an unknown address is already gone. */
+export async function removeReplica(context: VolumeContext, address: string, isFrontendUp: boolean): Promise<void> {
+  const entry = context.replicas.get(address);
+  if (!entry) return;
+  const others = context.replicas.inStage('reading').filter((other) => other !== entry);
+  if (entry.stage === 'reading' && others.length === 0 && (isFrontendUp || context.keeper)) {
+    throw new Error('cannot remove last replica if volume is up');
+  }
+  if (entry.stage === 'lost') {
+    throw new Error(`replica ${address} is being taken out of the membership: ${context.io.reason}`);
+  }
+  const isReachable = entry.stage === 'reading' || entry.stage === 'joining';
+  await dropMember(context, entry, 'removed');
+  context.replicas.remove(address);
+  context.changed();
+  const closed = closeReplica(context, entry);
+  // A dead replica is not waited for; one that works can be added again as soon as this returns.
+  if (isReachable) await closed;
+  else closed.catch(context.crash);
+}

@@ -1,0 +1,188 @@
+/**
+ * The engine's part of a rebuild: it takes a replica in as WO, says which files it needs, and admits it as a member.
+ *
+ * The driver (client/rebuild.ts) copies the layers below the head; from `createReplica` on all writes go to the new
+ * replica's head as well.
+ */
+import { errorText, wrapError } from '@longhorn/shared-types/grpc/rpc-error';
+import type { SyncFileInfo } from '@longhorn/shared-types/generated/ptypes';
+import { rfc3339 } from './control-clock.ts';
+import { LAYER_OPERATION_TIMEOUT_MS } from './control-limits.ts';
+import { compareAtRest, compareInUse } from './comparison.ts';
+import type { DoubtSettling } from './doubt-settling.ts';
+import { withPausedIo } from './layer-operation.ts';
+import { dropMember } from './member-removal.ts';
+import { settleMembership } from './membership-change.ts';
+import { attach, lookAt, newEntry, openFenced, openPlain, refuse } from './replica-entry.ts';
+import type { ReplicaReport } from './replica-report.ts';
+import type { ReplicaEntry } from './replica-set.ts';
+import { checkSnapshotLimits, snapshotAll } from './snapshot.ts';
+import type { VolumeContext } from './volume-context.ts';
+
+/** Adds a replica that gets all writes and serves no read. An address that is there already: success. */
+export async function createReplica(
+  context: VolumeContext,
+  settling: DoubtSettling,
+  address: string,
+  snapshotRequired: boolean,
+): Promise<ReplicaEntry> {
+  const present = context.replicas.get(address);
+  if (present) return present;
+  if (context.isExpanding) throw new Error('cannot add WO replica during expansion');
+  if (context.replicas.inStage('joining').length > 0) throw new Error('can only have one WO replica at a time');
+  if (context.replicas.inStage('reading').length === 0) throw new Error('cannot find any healthy replica');
+  if (snapshotRequired) await checkSnapshotLimits(context);
+  await settling.whenSettled();
+  const entry = newEntry(context, address);
+  try {
+    await join(context, entry, snapshotRequired);
+  } catch (error) {
+    entry.client.close();
+    entry.syncAgent.close();
+    throw error;
+  }
+  context.replicas.add(entry);
+  context.changed();
+  return entry;
+}
+
+async function join(context: VolumeContext, entry: ReplicaEntry, snapshotRequired: boolean): Promise<void> {
+  const { report, link } = await open(context, entry);
+  try {
+    if (report.sizeBytes !== context.layout.sizeBytes) {
+      throw new Error(`replica ${entry.address} has size ${report.sizeBytes}, the volume ${context.layout.sizeBytes}`);
+    }
+    const other = context.replicas.all().find((candidate) => candidate.name === entry.name);
+    if (other) throw new Error(`replica ${entry.name} is already there as ${other.address}`);
+    if (snapshotRequired) await context.core.flushNow();
+    await withPausedIo(context, async () => {
+      if (snapshotRequired) await snapshotWith(context, entry);
+      attach(context, entry, link, 'joining');
+    });
+  } catch (error) {
+    if (entry.memberId === null) link.close();
+    throw error;
+  }
+}
+
+async function open(context: VolumeContext, entry: ReplicaEntry): ReturnType<typeof openPlain> {
+  if (!context.keeper) return openPlain(context, entry);
+  const report = await openFenced(context, entry);
+  return { report, link: await context.backends.openLink(entry.address, report, context.options.epoch) };
+}
+
+/** The new replica first: when it refuses, the others keep no snapshot that nobody needs. */
+async function snapshotWith(context: VolumeContext, entry: ReplicaEntry): Promise<void> {
+  await checkSnapshotLimits(context);
+  const name = context.randomId();
+  const created = rfc3339(context.clock.date());
+  const request = { name, user_created: false, created, labels: {} };
+  await entry.client.ReplicaSnapshot(request, { timeoutMs: LAYER_OPERATION_TIMEOUT_MS });
+  await snapshotAll(context, name, { labels: {}, userCreated: false });
+}
+
+/** Tells which files the replica needs, after its layers that no member has were removed. */
+export async function prepareRebuild(context: VolumeContext, address: string): Promise<SyncFileInfo[]> {
+  const entry = joiningReplica(context, address, 'prepare rebuild');
+  const source = anyReader(context);
+  const [wanted, present] = await Promise.all([lookAt(source), lookAt(entry)]);
+  const timeoutMs = LAYER_OPERATION_TIMEOUT_MS;
+  if (!present.revisionCounterDisabled) await entry.client.RevisionCounterSet({ counter: 0 }, { timeoutMs });
+  const names = layersOf(wanted);
+  for (const name of layersOf(present)) {
+    if (!names.includes(name)) await entry.client.DiskRemove({ name, force: true }, { timeoutMs });
+  }
+  return names.flatMap((name) => {
+    const size = Number(wanted.disks[name]?.size ?? 0);
+    return [
+      { from_file_name: name, to_file_name: name, actual_size: size },
+      { from_file_name: `${name}.meta`, to_file_name: `${name}.meta`, actual_size: 0 },
+    ];
+  });
+}
+
+/** Admits a rebuilt replica: compared, synced, in the record, then RW. Already RW: success; any failure makes it ERR. */
+export async function verifyRebuild(
+  context: VolumeContext,
+  settling: DoubtSettling,
+  address: string,
+): Promise<ReplicaEntry> {
+  const present = context.replicas.get(address);
+  if (present?.stage === 'reading') return present;
+  const entry = joiningReplica(context, address, 'verify rebuild');
+  try {
+    await admit(context, settling, entry);
+  } catch (error) {
+    context.log.warn('a rebuilt replica was not admitted', { replica: address, reason: errorText(error) });
+    await dropMember(context, entry, `the rebuild was not verified: ${errorText(error)}`);
+    throw wrapError(`failed to verify rebuild of replica ${address}`, error);
+  }
+  return entry;
+}
+
+async function admit(context: VolumeContext, settling: DoubtSettling, entry: ReplicaEntry): Promise<void> {
+  await settling.whenSettled();
+  const source = anyReader(context);
+  const [wanted, present] = await Promise.all([lookAt(source), lookAt(entry)]);
+  assertSameLayers(wanted, present);
+  const timeoutMs = LAYER_OPERATION_TIMEOUT_MS;
+  const comparable = wanted.knowsRegions && present.knowsRegions;
+  const differing = comparable ? await compareInUse(context, source, entry) : [];
+  if (present.knowsEpochs) await entry.client.ReplicaSync({}, { timeoutMs });
+  await context.core.flushNow();
+  await withPausedIo(context, async () => {
+    if (entry.stage !== 'joining') throw new Error(entry.reason === '' ? 'it is not being rebuilt' : entry.reason);
+    if (comparable) await compareAtRest(context, source, entry, differing);
+    if (!wanted.revisionCounterDisabled) {
+      const { revisionCounter } = await lookAt(source);
+      await entry.client.RevisionCounterSet({ counter: revisionCounter }, { timeoutMs });
+    }
+    // What reached it since the flush above must be on stable storage before a record counts on it.
+    if (present.knowsEpochs) await entry.client.ReplicaSync({}, { timeoutMs });
+    await settleMembership(context, entry);
+  });
+  if (!isMember(entry)) throw new Error(entry.reason === '' ? 'it was not admitted' : entry.reason);
+}
+
+/** Its stage has changed while the membership was settled. */
+function isMember(entry: ReplicaEntry): boolean {
+  return entry.stage === 'reading';
+}
+
+function assertSameLayers(wanted: ReplicaReport, present: ReplicaReport): void {
+  const expected = layersOf(wanted).toSorted();
+  const actual = layersOf(present).toSorted();
+  const missing = expected.filter((name) => !actual.includes(name));
+  const foreign = actual.filter((name) => !expected.includes(name));
+  if (missing.length === 0 && foreign.length === 0) return;
+  throw new Error(`it lacks the layers [${missing.join(' ')}] and has foreign ones [${foreign.join(' ')}]`);
+}
+
+function layersOf(report: ReplicaReport): string[] {
+  return Object.keys(report.disks).filter((name) => name !== report.head && name !== report.backingFile);
+}
+
+function joiningReplica(context: VolumeContext, address: string, action: string): ReplicaEntry {
+  const entry = context.replicas.get(address);
+  if (!entry) throw new Error(`cannot find replica ${address}`);
+  if (entry.stage === 'joining') return entry;
+  const mode = entry.stage === 'reading' ? 'RW' : 'ERR';
+  throw new Error(`invalid mode ${mode} for replica ${address} to ${action}`);
+}
+
+function anyReader(context: VolumeContext): ReplicaEntry {
+  const [source] = context.replicas.inStage('reading');
+  if (!source) throw new Error('cannot find any healthy replica');
+  return source;
+}
+
+/** ControllerReplicaCreate with mode ERR: listed, never used. */
+export function listAsFailed(context: VolumeContext, address: string): ReplicaEntry {
+  const present = context.replicas.get(address);
+  if (present) return present;
+  const entry = newEntry(context, address);
+  refuse(entry, 'added as failed');
+  context.replicas.add(entry);
+  context.changed();
+  return entry;
+}
