@@ -1,0 +1,122 @@
+/** The two webhook configurations: which requests the API server asks about, where, and whose certificate it trusts. */
+import { API_GROUP, API_VERSION_NAME, CRD_KINDS, OBJECT_NAME, type CrdKind } from '@longhorn/shared-types';
+import { isNotFound, type KubeTransport, type RawObject, type Resource } from '../datastore/kube-transport.ts';
+import type { Operation } from './admission.ts';
+import { isJsonObject, type JsonObject } from './json-object.ts';
+
+export const WEBHOOK_PORT = 9502;
+
+const BOTH: readonly Operation[] = ['CREATE', 'UPDATE'];
+const ALL: readonly Operation[] = ['CREATE', 'UPDATE', 'DELETE'];
+
+/** Operations that are mutated and validated; as upstream, and DELETE only where a rule speaks of it. */
+const RULES: Record<CrdKind, { mutating: readonly Operation[]; validating: readonly Operation[] }> = {
+  Volume: { mutating: BOTH, validating: BOTH },
+  Engine: { mutating: BOTH, validating: BOTH },
+  Replica: { mutating: BOTH, validating: ALL },
+  Node: { mutating: BOTH, validating: ALL },
+  InstanceManager: { mutating: BOTH, validating: BOTH },
+  EngineImage: { mutating: BOTH, validating: ['DELETE'] },
+  VolumeAttachment: { mutating: BOTH, validating: BOTH },
+  Snapshot: { mutating: BOTH, validating: BOTH },
+  Setting: { mutating: BOTH, validating: ALL },
+  Orphan: { mutating: BOTH, validating: BOTH },
+  Backup: { mutating: BOTH, validating: BOTH },
+  BackupVolume: { mutating: BOTH, validating: BOTH },
+  BackupTarget: { mutating: BOTH, validating: ALL },
+  BackupBackingImage: { mutating: BOTH, validating: ['CREATE'] },
+  BackingImage: { mutating: BOTH, validating: ['CREATE', 'DELETE'] },
+  BackingImageDataSource: { mutating: BOTH, validating: [] },
+  BackingImageManager: { mutating: BOTH, validating: [] },
+  RecurringJob: { mutating: BOTH, validating: BOTH },
+  ShareManager: { mutating: BOTH, validating: [] },
+  SupportBundle: { mutating: BOTH, validating: ['CREATE'] },
+  SystemBackup: { mutating: BOTH, validating: ['CREATE'] },
+  SystemRestore: { mutating: [], validating: ['CREATE'] },
+};
+
+const MUTATING: Resource = {
+  group: 'admissionregistration.k8s.io',
+  version: 'v1',
+  plural: 'mutatingwebhookconfigurations',
+  kind: 'MutatingWebhookConfiguration',
+  namespaced: false,
+};
+const VALIDATING: Resource = {
+  ...MUTATING,
+  plural: 'validatingwebhookconfigurations',
+  kind: 'ValidatingWebhookConfiguration',
+};
+
+function webhook(type: 'mutating' | 'validating', namespace: string, caPem: string): JsonObject {
+  const rules = Object.values(CRD_KINDS).flatMap(({ kind, plural }) => {
+    const operations = RULES[kind][type];
+    if (operations.length === 0) return [];
+    return [
+      { apiGroups: [API_GROUP], apiVersions: [API_VERSION_NAME], resources: [plural], scope: 'Namespaced', operations },
+    ];
+  });
+  return {
+    name: type === 'mutating' ? 'mutator.longhorn.io' : 'validator.longhorn.io',
+    clientConfig: {
+      service: {
+        namespace,
+        name: OBJECT_NAME.webhookService,
+        path: type === 'mutating' ? '/v1/webhook/mutation' : '/v1/webhook/validation',
+        port: WEBHOOK_PORT,
+      },
+      caBundle: Buffer.from(caPem).toString('base64'),
+    },
+    rules,
+    failurePolicy: 'Fail',
+    matchPolicy: 'Exact',
+    sideEffects: 'None',
+    admissionReviewVersions: ['v1'],
+  };
+}
+
+/** Whether all that is wanted is there; the API server adds fields of its own. */
+function includes(present: unknown, wanted: unknown): boolean {
+  if (Array.isArray(wanted)) {
+    return (
+      Array.isArray(present) &&
+      present.length === wanted.length &&
+      wanted.every((item, index) => includes(present[index], item))
+    );
+  }
+  if (isJsonObject(wanted)) {
+    return isJsonObject(present) && Object.entries(wanted).every(([key, value]) => includes(present[key], value));
+  }
+  return present === wanted;
+}
+
+async function apply(transport: KubeTransport, resource: Resource, wanted: RawObject): Promise<void> {
+  const { name } = wanted.metadata;
+  try {
+    const present = await transport.get(resource, '', name);
+    if (includes(present['webhooks'], wanted['webhooks'])) return;
+    await transport.patch(resource, '', name, { webhooks: wanted['webhooks'] });
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+    await transport.create(resource, '', wanted);
+  }
+}
+
+/** Creates the two configurations, or brings them up to date; writes only what differs. */
+export async function applyWebhookConfigurations(
+  transport: KubeTransport,
+  namespace: string,
+  caPem: string,
+): Promise<void> {
+  for (const [type, resource, name] of [
+    ['mutating', MUTATING, OBJECT_NAME.mutatingWebhook],
+    ['validating', VALIDATING, OBJECT_NAME.validatingWebhook],
+  ] as const) {
+    await apply(transport, resource, {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: resource.kind,
+      metadata: { name },
+      webhooks: [webhook(type, namespace, caPem)],
+    });
+  }
+}
