@@ -145,7 +145,7 @@ export class DoubtSettling {
       for (let region = first; region < end; region++) core.clearDoubt(region);
       return end;
     }
-    const hashes = await hashRange(this.context, members, offset, length, REGION_BYTES);
+    const hashes = await hashRange(members, offset, length, REGION_BYTES);
     for (let region = first; region < end; region++) {
       if (!core.isInDoubt(region)) continue;
       if (!sameBlock(hashes, region - first)) await this.copyRegion(region);
@@ -165,7 +165,6 @@ export class DoubtSettling {
 
 /** Hashes of one range on each of the replicas. */
 export async function hashRange(
-  context: VolumeContext,
   replicas: readonly ReplicaEntry[],
   offset: number,
   length: number,

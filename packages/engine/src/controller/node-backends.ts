@@ -15,6 +15,8 @@ const LOOPBACK_HOSTS = new Set(['localhost', '127.0.0.1', '::1']);
 
 export interface BackendOptions {
   readonly volumeName: string;
+  /** sent with every call: a replica that knows a higher one refuses changes */
+  readonly epoch: number;
   /** address of this pod; "" = not told */
   readonly podIp: string;
   /** socket of upstream's `--data-server-protocol unix`; null = TCP */
@@ -22,7 +24,11 @@ export interface BackendOptions {
 }
 
 export function nodeBackends(options: BackendOptions): Backends {
-  const identity = (instanceName: string) => ({ volumeName: options.volumeName, instanceName });
+  const identity = (instanceName: string) => ({
+    volumeName: options.volumeName,
+    instanceName,
+    epoch: options.epoch,
+  });
   return {
     replica: (address, instanceName) => createClient(ReplicaService, address, { identity: identity(instanceName) }),
     syncAgent: (address, instanceName) => {

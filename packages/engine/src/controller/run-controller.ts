@@ -45,7 +45,7 @@ export async function runController(options: ControllerProcessOptions): Promise<
   const context = new VolumeContext(
     {
       options: options.engine,
-      backends: nodeBackends({ volumeName, podIp: options.podIp, unixDataSocket: options.unixDataSocket }),
+      backends: nodeBackends({ volumeName, epoch, podIp: options.podIp, unixDataSocket: options.unixDataSocket }),
       clock: systemClock,
       log,
       randomId: randomUUID,

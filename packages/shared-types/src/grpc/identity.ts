@@ -8,8 +8,11 @@ import { Code, rpcError, type RpcError } from './rpc-error.ts';
 export interface Identity {
   volumeName?: string;
   instanceName?: string;
+  /** epoch of the calling engine; a replica that knows a higher one refuses changes */
+  epoch?: number;
 }
 
+const EPOCH_KEY = 'epoch';
 const VOLUME_KEY = 'volume-name';
 const INSTANCE_KEY = 'instance-name';
 
@@ -18,6 +21,7 @@ export function identityMetadata(identity: Identity | undefined): Metadata {
   const metadata = new Metadata();
   if (identity?.volumeName) metadata.set(VOLUME_KEY, identity.volumeName);
   if (identity?.instanceName) metadata.set(INSTANCE_KEY, identity.instanceName);
+  if (identity?.epoch) metadata.set(EPOCH_KEY, String(identity.epoch));
   return metadata;
 }
 
