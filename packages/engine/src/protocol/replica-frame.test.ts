@@ -46,7 +46,8 @@ describe('replica frame header', () => {
   it.each(cases)('$name: written and read back', ({ fields, bytes }) => {
     const at = 3;
     const into = Buffer.alloc(at + FRAME_HEADER_BYTES + 2, 0xaa);
-    writeFrameHeader(into, at, ...fields);
+    const [seq, type, offset, size, dataLength] = fields;
+    writeFrameHeader(into, at, seq, type, offset, size, dataLength);
     expect(into.subarray(at, at + FRAME_HEADER_BYTES).toString('hex')).toBe(hex(bytes).toString('hex'));
     expect([into[at - 1], into[at + FRAME_HEADER_BYTES]]).toEqual([0xaa, 0xaa]);
     expect(frameMagic(into, at)).toBe(FRAME_MAGIC);

@@ -1,0 +1,47 @@
+/** The backing file under a replica's oldest layer: raw, read only. */
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openDataFile } from '../io/node/node-folder.ts';
+import { SECTOR_BYTES } from '../limits.ts';
+import type { Layer } from './volume.ts';
+
+const QCOW2_MAGIC = 0x514649fb;
+
+async function resolveFile(path: string): Promise<string> {
+  if (!(await stat(path)).isDirectory()) return path;
+  const [name, ...others] = await readdir(path);
+  if (name === undefined || others.length > 0) {
+    throw new Error(`--backing-file ${path}: the directory must contain exactly one file`);
+  }
+  return join(path, name);
+}
+
+/** Checks the file and says how to open it; null when there is none. */
+export async function backingLayer(
+  given: string,
+  replicaSizeBytes: number | null,
+): Promise<{ path: string; open: () => Promise<Layer> } | null> {
+  if (given === '') return null;
+  const path = await resolveFile(given);
+  const open = async (): Promise<Layer> => {
+    const file = await openDataFile(path, path, 'read');
+    return { name: path, file, sizeBytes: file.statNow().sizeBytes, isBacking: true };
+  };
+  const { file, sizeBytes } = await open();
+  try {
+    const magic = Buffer.alloc(4);
+    const length = file.readSync(magic, 0, 4, 0);
+    if (length === 4 && magic.readUInt32BE() === QCOW2_MAGIC) {
+      throw new Error(`format qcow2 of the backing file ${path} is not supported`);
+    }
+    if (sizeBytes % SECTOR_BYTES !== 0) {
+      throw new Error(`backing file ${path}: size ${sizeBytes} is not a multiple of ${SECTOR_BYTES}`);
+    }
+    if (replicaSizeBytes !== null && replicaSizeBytes < sizeBytes) {
+      throw new Error(`replica size ${replicaSizeBytes} < backing image virtual size ${sizeBytes}`);
+    }
+  } finally {
+    await file.close();
+  }
+  return { path, open };
+}

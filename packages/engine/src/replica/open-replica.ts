@@ -1,0 +1,140 @@
+/**
+ * An opened replica: the disks, the live chain with its files, and the one way to write `volume.meta`.
+ * Operations on the chain are in `chain-operations.ts`.
+ */
+import { DiskError, type DataFile, type Folder } from '../io/disk.ts';
+import { MalformedFileError, encodeVolumeMeta, type VolumeMeta } from './metadata.ts';
+import type { RegionList } from './region-list.ts';
+import { checkedChain, finishInterrupted, readDisks } from './replica-folder.ts';
+import type { ReplicaState } from './replica-state.ts';
+import { childrenOf, type Disk } from './snapshot-chain.ts';
+import { Volume, type Layer } from './volume.ts';
+
+export interface OpenOptions {
+  readonly folder: Folder;
+  readonly state: ReplicaState;
+  readonly regions: RegionList;
+  /** opens the backing file; null: none */
+  readonly openBacking: (() => Promise<Layer>) | null;
+  readonly log: (text: string) => void;
+}
+
+export class OpenReplica {
+  readonly folder: Folder;
+  readonly state: ReplicaState;
+  readonly options: OpenOptions;
+  meta: VolumeMeta;
+  disks: Map<string, Disk>;
+  volume: Volume;
+  /** why the replica is of no use any more; null while it is sound */
+  fault: string | null = null;
+
+  constructor(options: OpenOptions, meta: VolumeMeta, disks: Map<string, Disk>, volume: Volume) {
+    this.options = options;
+    this.folder = options.folder;
+    this.state = options.state;
+    this.meta = meta;
+    this.disks = disks;
+    this.volume = volume;
+  }
+
+  /** Writes `volume.meta`; done means on stable storage. */
+  async writeMeta(meta: VolumeMeta): Promise<void> {
+    await this.state.replaceVolumeMeta(encodeVolumeMeta(meta));
+    this.meta = meta;
+  }
+
+  /** From now on every answer is an error: memory and disk may disagree. */
+  fail(reason: string): void {
+    if (this.fault !== null) return;
+    this.fault = reason;
+    this.options.log(`replica failed: ${reason}`);
+  }
+
+  /** Everything written so far is on stable storage; a failure means that nobody knows what is, so the replica is out. */
+  async sync(): Promise<void> {
+    try {
+      if (this.fault !== null) throw new Error(this.fault);
+      await this.volume.sync();
+    } catch (error) {
+      this.fail(error instanceof Error ? error.message : String(error));
+      throw error;
+    }
+  }
+
+  /** Whether an unmap may free what a layer below the head holds. */
+  readonly isRemovable = (name: string): boolean => {
+    const disk = this.disks.get(name);
+    return disk !== undefined && disk.isRemoved && childrenOf(this.disks, name).length === 1;
+  };
+
+  /** Live chain below the head, newest first. */
+  chainBelowHead(): string[] {
+    return checkedChain(this.folder, this.disks, this.meta)
+      .slice(1)
+      .map((disk) => disk.name);
+  }
+}
+
+async function openLayers(options: OpenOptions, chain: readonly Disk[], meta: VolumeMeta): Promise<Layer[]> {
+  const layers: Layer[] = [];
+  try {
+    if (options.openBacking !== null) layers.push(await options.openBacking());
+    for (const disk of chain.toReversed()) {
+      const file = await openImage(options.folder, disk.name);
+      const { sizeBytes } = file.statNow();
+      layers.push({ name: disk.name, file, sizeBytes, isBacking: false });
+      if (disk.name === meta.head && sizeBytes < meta.sizeBytes) {
+        throw new MalformedFileError(
+          `${options.folder.path}/${disk.name}`,
+          `has ${sizeBytes} bytes where volume.meta says ${meta.sizeBytes}`,
+          'nothing was changed: put the file back from a copy, or remove this replica so that it is rebuilt',
+        );
+      }
+    }
+    return layers;
+  } catch (error) {
+    for (const layer of layers) await layer.file.close();
+    throw error;
+  }
+}
+
+async function openImage(folder: Folder, name: string): Promise<DataFile> {
+  try {
+    return await folder.open(name, 'write');
+  } catch (error) {
+    if (!(error instanceof DiskError) || error.code !== 'ENOENT') throw error;
+    throw new MalformedFileError(
+      `${folder.path}/${name}`,
+      'is missing although its .meta is there',
+      'nothing was changed: put the file back from a copy, or remove this replica so that it is rebuilt from another one',
+    );
+  }
+}
+
+/** Opens the chain of a folder, without writing anything but what finishes an interrupted operation. */
+export async function openReplica(options: OpenOptions, meta: VolumeMeta): Promise<OpenReplica> {
+  for (const note of await finishInterrupted(options.folder, options.state, meta)) options.log(note);
+  const disks = await readDisks(options.folder);
+  const chain = checkedChain(options.folder, disks, meta);
+  const layers = await openLayers(options, chain, meta);
+  try {
+    options.regions.resize(meta.sizeBytes);
+    const volume = await Volume.load(meta.sizeBytes, layers, options.regions);
+    const parent = chain[0]?.parent ?? '';
+    return new OpenReplica(options, { ...meta, parent }, disks, volume);
+  } catch (error) {
+    for (const layer of layers) await layer.file.close();
+    throw error;
+  }
+}
+
+/** Loads the chain anew, for example after files were brought in; the old files are closed. No I/O may be running. */
+export async function reloadReplica(replica: OpenReplica, meta: VolumeMeta): Promise<void> {
+  const fresh = await openReplica(replica.options, meta);
+  const old = replica.volume;
+  replica.meta = fresh.meta;
+  replica.disks = fresh.disks;
+  replica.volume = fresh.volume;
+  await old.close();
+}

@@ -1,0 +1,103 @@
+/** What engines ask about a replica's content to bring replicas in line: extents, hashes, and a sync of everything. */
+import { createHash } from 'node:crypto';
+import { Code, rpcError } from '@longhorn/shared-types/grpc/rpc-error';
+import { BLOCK_BYTES, RANGE_HASH_BYTES_MAX, RANGE_HASH_PIECE_BYTES, REGION_BYTES } from '../limits.ts';
+import type { OpenReplica } from './open-replica.ts';
+import { regionBitmapBytes } from './region-list.ts';
+import type { ReplicaServer } from './replica-server.ts';
+import { META_SUFFIX } from './snapshot-chain.ts';
+import { yieldToOthers } from './volume.ts';
+
+const HASH_BYTES = 16;
+const REGION_BLOCKS = REGION_BYTES / BLOCK_BYTES;
+
+function opened(server: ReplicaServer): OpenReplica {
+  const { open } = server.io;
+  if (open === null) throw rpcError(Code.FailedPrecondition, 'replica is not open');
+  return open;
+}
+
+/** Regions with data in the head, bit i of byte i>>3. */
+export function headExtents(server: ReplicaServer): Uint8Array {
+  const { volume } = opened(server);
+  const { index, headNumber } = volume;
+  const bitmap = new Uint8Array(regionBitmapBytes(volume.sizeBytes));
+  for (let block = 0; block < index.length;) {
+    const end = index.runEnd(block, index.length);
+    if (index.get(block) === headNumber) {
+      const last = Math.floor((end - 1) / REGION_BLOCKS);
+      for (let region = Math.floor(block / REGION_BLOCKS); region <= last; region++) {
+        bitmap[region >>> 3] = (bitmap[region >>> 3] as number) | (1 << (region & 7));
+      }
+    }
+    block = end;
+  }
+  return bitmap;
+}
+
+function checkRangeHash(sizeBytes: number, offset: number, length: number, blockSize: number): void {
+  const bad = (field: string, value: number, rule: string): never => {
+    throw rpcError(Code.InvalidArgument, `${field} ${value}: ${rule}`);
+  };
+  if (blockSize <= 0 || blockSize > RANGE_HASH_PIECE_BYTES) {
+    bad('blockSize', blockSize, `must be 1 to ${RANGE_HASH_PIECE_BYTES}`);
+  }
+  if (length <= 0 || length > RANGE_HASH_BYTES_MAX) bad('length', length, `must be 1 to ${RANGE_HASH_BYTES_MAX}`);
+  if (offset < 0 || offset + length > sizeBytes)
+    bad('offset', offset, `the range ends beyond the volume (${sizeBytes})`);
+}
+
+/** The first 16 bytes of SHA-256 of each block of the range, as reads return it; the last block may be short. */
+export async function rangeHash(
+  server: ReplicaServer,
+  offset: number,
+  length: number,
+  blockSize: number,
+): Promise<Buffer> {
+  const { volume } = opened(server);
+  checkRangeHash(volume.sizeBytes, offset, length, blockSize);
+  const hashes = Buffer.alloc(Math.ceil(length / blockSize) * HASH_BYTES);
+  const pieceBytes = Math.floor(RANGE_HASH_PIECE_BYTES / blockSize) * blockSize;
+  const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, length));
+  let filled = 0;
+  for (let at = 0; at < length; at += pieceBytes) {
+    const count = Math.min(pieceBytes, length - at);
+    await readMerged(server, piece, count, offset + at);
+    for (let start = 0; start < count; start += blockSize) {
+      const block = piece.subarray(start, Math.min(start + blockSize, count));
+      createHash('sha256').update(block).digest().copy(hashes, filled, 0, HASH_BYTES);
+      filled += HASH_BYTES;
+    }
+    await yieldToOthers();
+  }
+  return hashes;
+}
+
+async function readMerged(server: ReplicaServer, into: Buffer, length: number, offset: number): Promise<void> {
+  const { gate } = server.io;
+  while (gate.isClosed) await new Promise<void>((resolve) => gate.whenOpen(resolve));
+  gate.enter();
+  try {
+    await opened(server).volume.read(into, 0, length, offset);
+  } finally {
+    gate.leave();
+  }
+}
+
+/** Every layer, every meta and the folder are on stable storage when this is done. */
+export async function syncEverything(server: ReplicaServer): Promise<void> {
+  const replica = opened(server);
+  await server.io.flush();
+  const { folder } = replica;
+  for (const name of replica.disks.keys()) {
+    for (const file of [name, `${name}${META_SUFFIX}`]) {
+      const opening = await folder.open(file, 'read');
+      try {
+        await opening.sync();
+      } finally {
+        await opening.close();
+      }
+    }
+  }
+  await folder.sync();
+}

@@ -1,0 +1,428 @@
+/**
+ * The control plane of a replica: its states and what may be done in which.
+ *
+ *     initial ─create─► closed ─open─► open ─write─► dirty        rebuilding wins over open and dirty
+ *                          ▲              └──close──┘             error wins over all
+ *
+ * One call at a time; those that change the chain keep I/O out meanwhile. Calls on a replica that is not open succeed without
+ * effect, as upstream's do.
+ */
+import { Code, rpcError } from '@longhorn/shared-types/grpc/rpc-error';
+import type { Folder } from '../io/disk.ts';
+import { rfc3339Seconds, type ReplicaClock } from '../io/replica-clock.ts';
+import { SECTOR_BYTES } from '../limits.ts';
+import {
+  ChainOperationError,
+  expandTo,
+  markRemoved,
+  prepareRemove,
+  removeDisk,
+  replaceDisk,
+  revertTo,
+  takeSnapshot,
+} from './chain-operations.ts';
+import { VOLUME_META, encodeDiskMeta, encodeVolumeMeta, type VolumeMeta } from './metadata.ts';
+import { openReplica, reloadReplica, type OpenOptions, type OpenReplica } from './open-replica.ts';
+import { REVISION_FILE, RevisionCounter } from './revision-counter.ts';
+import { readVolumeMeta, removeDiskFiles } from './replica-folder.ts';
+import { fencedText, type ReplicaIo } from './replica-io.ts';
+import { ReplicaState, type MembershipRecord } from './replica-state.ts';
+import {
+  FIRST_HEAD,
+  META_SUFFIX,
+  childrenOf,
+  snapshotCount,
+  snapshotNameProblem,
+  type RemoveAction,
+} from './snapshot-chain.ts';
+import type { Layer } from './volume.ts';
+
+export interface ReplicaServerOptions {
+  readonly folder: Folder;
+  readonly io: ReplicaIo;
+  readonly clock: ReplicaClock;
+  readonly bootId: string;
+  readonly backingFilePath: string;
+  readonly openBacking: (() => Promise<Layer>) | null;
+  readonly hasRevisionCounter: boolean;
+  readonly snapshotMaxCount: number;
+  readonly snapshotMaxSizeBytes: number;
+  readonly isUnmapMarking: boolean;
+  /** cuts the data connections of engines below an epoch */
+  readonly fence: (epoch: number) => void;
+  readonly log: (text: string) => void;
+}
+
+export type ReplicaStatus = 'initial' | 'open' | 'closed' | 'dirty' | 'rebuilding' | 'error';
+
+const generationOf = ({ epoch, count }: MembershipRecord): string => `${epoch}.${count}`;
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+export class ReplicaServer {
+  readonly options: ReplicaServerOptions;
+  readonly io: ReplicaIo;
+  state: ReplicaState;
+  snapshotMaxCount: number;
+  snapshotMaxSizeBytes: number;
+  isUnmapMarking = false;
+  /** what `volume.meta` says while the replica is closed */
+  private meta: VolumeMeta | null = null;
+  private problem: Error | null = null;
+  /** generation of the record that this process stored last; the region list knows all that was written since */
+  private storedGeneration: string | null = null;
+  private wasDirty = false;
+  private last: Promise<unknown> = Promise.resolve();
+
+  private constructor(options: ReplicaServerOptions, state: ReplicaState) {
+    this.options = options;
+    this.io = options.io;
+    this.state = state;
+    this.snapshotMaxCount = options.snapshotMaxCount;
+    this.snapshotMaxSizeBytes = options.snapshotMaxSizeBytes;
+    this.io.epoch = state.epoch;
+    this.setUnmapMarking(options.isUnmapMarking);
+  }
+
+  /** Reads what is in the folder; what cannot be read puts the replica in state `error`, it does not throw. */
+  static async start(options: ReplicaServerOptions): Promise<ReplicaServer> {
+    const server = new ReplicaServer(options, await ReplicaState.load(options.folder));
+    await server.refresh();
+    if (server.problem !== null) options.log(server.problem.message);
+    return server;
+  }
+
+  /** Runs one control call after the other. */
+  serial<T>(work: () => Promise<T>): Promise<T> {
+    const next = this.last.then(work, work);
+    this.last = next.catch(() => undefined);
+    return next;
+  }
+
+  /** Another process may have used the folder while this replica was closed. */
+  private async refresh(): Promise<void> {
+    if (this.io.open !== null) return;
+    try {
+      this.state = await ReplicaState.load(this.options.folder);
+      this.io.epoch = Math.max(this.io.epoch, this.state.epoch);
+      await this.finishDeletion();
+      this.meta = await readVolumeMeta(this.options.folder, this.state);
+      this.problem = null;
+    } catch (error) {
+      this.problem = error instanceof Error ? error : new Error(String(error));
+    }
+  }
+
+  private async finishDeletion(): Promise<void> {
+    const { folder } = this.options;
+    const isDeleting = this.state.discarded.length > 0 && (await folder.stat(VOLUME_META)) === null;
+    if (!isDeleting) return;
+    for (const name of this.state.discarded) await removeDiskFiles(folder, name);
+    await this.state.discard([]);
+  }
+
+  get status(): ReplicaStatus {
+    const { open } = this.io;
+    if (open !== null) {
+      if (open.fault !== null) return 'error';
+      if (open.meta.isRebuilding) return 'rebuilding';
+      return this.isDirty ? 'dirty' : 'open';
+    }
+    if (this.problem !== null) return 'error';
+    return this.meta === null ? 'initial' : 'closed';
+  }
+
+  get isDirty(): boolean {
+    return this.io.open === null ? (this.meta?.isDirty ?? false) : this.wasDirty || this.io.hasChanged;
+  }
+
+  /** What `volume.meta` says; null when there is none, or none that can be read. */
+  get currentMeta(): VolumeMeta | null {
+    return this.io.open?.meta ?? this.meta;
+  }
+
+  /** The region list holds all that was written under the stored record: it was stored by this process. */
+  get keptMemory(): boolean {
+    const { membership } = this.state;
+    return membership !== null && this.storedGeneration === generationOf(membership);
+  }
+
+  /** Boot id noted with the record; another one than the host's now means that unsynced writes are lost. */
+  get lastBootId(): string {
+    return this.state.bootId;
+  }
+
+  /** Stores a record that an engine proposes; the caller has checked its generation. */
+  async storeMembership(record: MembershipRecord): Promise<void> {
+    await this.state.setMembership(record, this.options.bootId);
+    this.storedGeneration = generationOf(record);
+  }
+
+  /** Brings a closed replica's picture up to date before it is told. */
+  async update(): Promise<void> {
+    if (this.io.open === null) await this.serial(() => this.refresh());
+  }
+
+  // -- create, open, close, delete
+
+  /** Makes an empty replica; no effect unless there is none. */
+  create(sizeBytes: number): Promise<void> {
+    return this.serial(async () => {
+      await this.refresh();
+      if (this.status !== 'initial') return;
+      if (!Number.isSafeInteger(sizeBytes) || sizeBytes <= 0 || sizeBytes % SECTOR_BYTES !== 0) {
+        throw new Error(`invalid replica size ${sizeBytes}: it must be above 0 and a multiple of ${SECTOR_BYTES}`);
+      }
+      const { folder, clock, backingFilePath } = this.options;
+      const created = rfc3339Seconds(clock.now());
+      const head = { name: FIRST_HEAD, parent: '', isRemoved: false, isUserCreated: false, created, labels: null };
+      await (await folder.create(FIRST_HEAD, sizeBytes)).close();
+      await folder.writeSmall(`${FIRST_HEAD}${META_SUFFIX}`, Buffer.from(encodeDiskMeta(head)));
+      await folder.sync();
+      await this.state.replaceVolumeMeta(
+        encodeVolumeMeta({
+          sizeBytes,
+          head: FIRST_HEAD,
+          isDirty: false,
+          isRebuilding: false,
+          parent: '',
+          sectorBytes: SECTOR_BYTES,
+          backingFilePath,
+        }),
+      );
+      await this.refresh();
+    });
+  }
+
+  /** Opens without an epoch: for maintenance, and for upstream's engines. */
+  open(): Promise<void> {
+    return this.serial(async () => {
+      if (this.io.open !== null) throw new Error('replica is already open');
+      await this.openNow(this.io.epoch, null);
+    });
+  }
+
+  /** Opens for an engine; engines of lower epochs are out from the start of this call. */
+  openEpoch(epoch: number, engineName: string): Promise<void> {
+    return this.serial(async () => {
+      await this.refresh();
+      this.checkEpoch(epoch);
+      if (
+        epoch === this.io.epoch &&
+        epoch > 0 &&
+        this.state.engineName !== '' &&
+        this.state.engineName !== engineName
+      ) {
+        throw rpcError(Code.FailedPrecondition, `epoch ${epoch} is already taken by engine ${this.state.engineName}`);
+      }
+      this.io.epoch = epoch;
+      // Also this epoch's own connections: one that the engine has given up may still hold frames that nobody has read.
+      this.options.fence(epoch + 1);
+      if (this.io.open === null) await this.openNow(epoch, engineName);
+      else await this.state.noteOpen(epoch, engineName, this.options.bootId);
+    });
+  }
+
+  /** Refuses an engine that has been replaced. */
+  checkEpoch(epoch: number): void {
+    const highest = Math.max(this.io.epoch, this.state.epoch);
+    if (epoch < highest) throw rpcError(Code.FailedPrecondition, fencedText(epoch, highest));
+  }
+
+  private async openNow(epoch: number, engineName: string | null): Promise<void> {
+    await this.refresh();
+    if (this.problem !== null) throw this.problem;
+    if (this.meta === null) throw new Error(`there is no replica in ${this.options.folder.path}: create it first`);
+    const { io } = this;
+    const { folder, log } = this.options;
+    await this.state.noteOpen(epoch, engineName ?? this.state.engineName, this.options.bootId);
+    const openOptions: OpenOptions = {
+      folder,
+      state: this.state,
+      regions: io.regions,
+      openBacking: this.options.openBacking,
+      log,
+    };
+    const { backingFilePath } = this.options;
+    const replica = await openReplica(openOptions, { ...this.meta, backingFilePath });
+    try {
+      this.wasDirty = this.meta.isDirty;
+      io.revision = this.options.hasRevisionCounter ? await RevisionCounter.open(folder) : null;
+      await replica.writeMeta({ ...replica.meta, isDirty: true });
+    } catch (error) {
+      await replica.volume.close();
+      throw error;
+    }
+    io.hasChanged = false;
+    io.open = replica;
+  }
+
+  /** Syncs and marks the replica as clean. */
+  close(): Promise<void> {
+    return this.serial(() => this.closeNow());
+  }
+
+  private async closeNow(): Promise<void> {
+    const { io } = this;
+    if (io.open === null) return;
+    await this.syncQuietly(io.open);
+    await io.gate.exclusive(async () => {
+      const replica = io.open;
+      if (replica === null) return;
+      try {
+        if (replica.fault === null) {
+          await replica.sync();
+          await io.revision?.close();
+          await replica.writeMeta({ ...replica.meta, isDirty: false });
+        }
+      } finally {
+        io.open = null;
+        io.revision = null;
+        this.meta = replica.meta;
+        await replica.volume.close();
+      }
+    });
+    await this.refresh();
+  }
+
+  /** Everything acknowledged is on stable storage; for the end of the process. */
+  syncAll(): Promise<void> {
+    return this.serial(async () => {
+      if (this.io.open !== null && this.io.open.fault === null) await this.io.flush();
+      this.io.revision?.store();
+    });
+  }
+
+  /** Removes all files of the replica; the folder, the epoch and the backing file stay. */
+  delete(): Promise<void> {
+    return this.serial(async () => {
+      const replica = this.io.open;
+      if (replica === null) return;
+      const { folder } = this.options;
+      const disks = [...replica.disks.keys()];
+      await this.closeNow();
+      await this.state.forgetVolume();
+      await this.state.discard(disks);
+      await folder.remove(VOLUME_META);
+      await folder.sync();
+      await folder.remove(REVISION_FILE);
+      for (const name of disks) await removeDiskFiles(folder, name);
+      await this.state.discard([]);
+      await this.refresh();
+    });
+  }
+
+  // -- operations on the chain
+
+  /** Runs a change of the chain without I/O; no effect when the replica is not open. */
+  private change(work: (replica: OpenReplica) => Promise<void>, isSyncedFirst = false): Promise<void> {
+    return this.serial(async () => {
+      if (this.io.open === null) return;
+      // Most of the dirty data goes out while I/O still runs, so that the pause is short.
+      if (isSyncedFirst) await this.syncQuietly(this.io.open);
+      await this.io.gate.exclusive(async () => {
+        const replica = this.io.open;
+        if (replica === null) return;
+        if (replica.fault !== null) throw new Error(replica.fault);
+        await work(replica);
+        this.io.hasChanged = true;
+      });
+    });
+  }
+
+  private async syncQuietly(replica: OpenReplica): Promise<void> {
+    if (replica.fault !== null) return;
+    // A failure has put the replica out of use; the operation that follows says so.
+    await this.io.flush().catch(() => undefined);
+  }
+
+  snapshot(name: string, isUserCreated: boolean, created: string, labels: Record<string, string>): Promise<void> {
+    const problem = snapshotNameProblem(name);
+    if (problem !== null) return Promise.reject(new Error(problem));
+    if (created === '') return Promise.reject(new Error('need to specific created time'));
+    return this.change(async (replica) => {
+      const count = snapshotCount(replica.disks, replica.meta.head);
+      if (count >= this.snapshotMaxCount) throw new Error(`too many active disks: ${count + 1}`);
+      const { sizeBytes } = replica.meta;
+      await takeSnapshot(replica, { name, isUserCreated, created, labels, sizeBytes });
+    }, true);
+  }
+
+  revert(diskFile: string, created: string): Promise<void> {
+    if (diskFile === '') return Promise.reject(new Error('cannot accept empty snapshot name'));
+    if (created === '') return Promise.reject(new Error('need to specific created time'));
+    return this.change((replica) => revertTo(replica, diskFile, created));
+  }
+
+  /** Errors are what upstream's caller expects: code Internal, the message JSON. */
+  async expand(sizeBytes: number): Promise<void> {
+    try {
+      await this.change((replica) => expandTo(replica, sizeBytes, rfc3339Seconds(this.options.clock.now())), true);
+    } catch (error) {
+      const isRolledBack = error instanceof ChainOperationError;
+      const rollbackMessage = isRolledBack ? error.rollbackFailure : '';
+      const undone = rollbackMessage === '' ? 'FunctionFailedRollbackSucceeded' : 'FunctionFailedRollbackFailed';
+      const code = isRolledBack ? undone : 'FunctionFailedWithoutRollback';
+      const message = isRolledBack ? error.reason : messageOf(error);
+      throw rpcError(Code.Internal, JSON.stringify({ code, message, rollbackMessage }), { cause: error });
+    }
+  }
+
+  /** Reads the folder again, after files were brought in. */
+  reload(): Promise<void> {
+    return this.change((replica) => reloadReplica(replica, replica.meta));
+  }
+
+  removeDisk(name: string, isForced: boolean): Promise<void> {
+    return this.change((replica) => removeDisk(replica, name, isForced));
+  }
+
+  replaceDisk(target: string, source: string): Promise<void> {
+    return this.change((replica) => replaceDisk(replica, target, source));
+  }
+
+  markRemoved(name: string): Promise<void> {
+    return this.change((replica) => markRemoved(replica, name));
+  }
+
+  prepareRemove(name: string): Promise<RemoveAction[]> {
+    return this.serial(() => Promise.resolve(this.io.open === null ? [] : prepareRemove(this.io.open, name)));
+  }
+
+  setRebuilding(isRebuilding: boolean): Promise<void> {
+    return this.serial(async () => {
+      const { status } = this;
+      const replica = this.io.open;
+      const isAllowed = isRebuilding ? status === 'open' || status === 'dirty' : status === 'rebuilding';
+      if (!isAllowed || replica === null) throw new Error(`cannot set rebuilding=${isRebuilding} from state ${status}`);
+      await replica.writeMeta({ ...replica.meta, isRebuilding, isDirty: true });
+    });
+  }
+
+  setRevision(counter: number): Promise<void> {
+    return this.serial(() => {
+      const { revision } = this.io;
+      if (revision !== null) {
+        revision.value = counter;
+        revision.store();
+      }
+      return Promise.resolve();
+    });
+  }
+
+  /** On: an unmap first marks the snapshots under the head as removed, down to the first branch. */
+  setUnmapMarking(isOn: boolean): void {
+    this.isUnmapMarking = isOn;
+    this.io.markChainRemoved = isOn ? () => this.markChainRemoved() : null;
+  }
+
+  private markChainRemoved(): Promise<void> {
+    return this.serial(async () => {
+      const replica = this.io.open;
+      if (replica === null) return;
+      for (const name of replica.chainBelowHead()) {
+        if (childrenOf(replica.disks, name).length > 1) return;
+        await markRemoved(replica, name);
+      }
+    });
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * The replica process: data server on port + 1 and on a unix socket, gRPC on the port, sync agent on port + 2.
+ * Ends with 0 on SIGINT and SIGTERM after everything acknowledged is on stable storage.
+ */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ReplicaService } from '@longhorn/shared-types/generated/ptypes';
+import { bindAddress } from '@longhorn/shared-types/grpc/address';
+import { addHealthService } from '@longhorn/shared-types/grpc/health';
+import { addReflection } from '@longhorn/shared-types/grpc/reflection';
+import { createServer, type RpcServer } from '@longhorn/shared-types/grpc/server';
+import { openNodeFolder } from '../io/node/node-folder.ts';
+import { systemClock, type ReplicaClock } from '../io/replica-clock.ts';
+import { SECTOR_BYTES } from '../limits.ts';
+import { backingLayer } from './backing-file.ts';
+import { DataServer } from './data-server.ts';
+import { ReplicaIo } from './replica-io.ts';
+import { ReplicaServer } from './replica-server.ts';
+import { replicaHandlers } from './replica-service.ts';
+
+export interface RunReplicaOptions {
+  /** replica directory; made when missing */
+  readonly directory: string;
+  /** `HOST:PORT` or `:PORT` of gRPC */
+  readonly listen: string;
+  /** bytes; null: do not create a replica */
+  readonly sizeBytes: number | null;
+  readonly volumeName: string;
+  readonly instanceName: string;
+  /** "" = none */
+  readonly backingFile: string;
+  readonly isSyncAgentOn: boolean;
+  readonly syncAgentPortCount: number;
+  readonly isRevisionCounterDisabled: boolean;
+  readonly dataServerProtocol: string;
+  readonly isUnmapMarkingDiskChainRemoved: boolean;
+  readonly snapshotMaxCount: number;
+  /** 0 = no limit */
+  readonly snapshotMaxSizeBytes: number;
+  /** `POD_IP`, `LONGHORN_RUN_DIR`, `LONGHORN_BOOT_ID_FILE`, `LONGHORN_HOST_ROOT`, `LONGHORN_DATA_ROOT` are read from here */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly log: (text: string) => void;
+  readonly clock?: ReplicaClock;
+}
+
+/** A running replica; `stop` is what the signals do. */
+export interface RunningReplica {
+  readonly server: ReplicaServer;
+  readonly controlPort: number;
+  readonly dataPort: number;
+  readonly dataSocketPath: string;
+  stop(): Promise<void>;
+}
+
+/** sun_path holds 108 bytes with its terminator. */
+const SOCKET_PATH_BYTES_MAX = 107;
+
+/** Path of a replica's unix socket; a name that makes it too long is replaced by the start of its hash. */
+export function dataSocketPath(runFolder: string, instanceName: string): string {
+  const path = join(runFolder, 'data', `${instanceName}.sock`);
+  if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX) return path;
+  const short = createHash('sha256').update(instanceName).digest('hex').slice(0, 16);
+  return join(runFolder, 'data', `${short}.sock`);
+}
+
+function checkOptions(options: RunReplicaOptions): void {
+  if (options.directory === '') throw new Error('directory name is required');
+  if (options.dataServerProtocol !== 'tcp' && options.dataServerProtocol !== 'unix') {
+    throw new Error(`unsupported protocol: ${options.dataServerProtocol}`);
+  }
+  const { sizeBytes } = options;
+  if (sizeBytes !== null && (!Number.isSafeInteger(sizeBytes) || sizeBytes <= 0 || sizeBytes % SECTOR_BYTES !== 0)) {
+    throw new Error(`--size ${sizeBytes}: must be above 0 and a multiple of ${SECTOR_BYTES}`);
+  }
+  if (options.instanceName.includes('/')) throw new Error('--replica-instance-name: must not contain /');
+}
+
+async function readBootId(environment: RunReplicaOptions['environment']): Promise<string> {
+  const file = environment['LONGHORN_BOOT_ID_FILE'] ?? '/proc/sys/kernel/random/boot_id';
+  return (await readFile(file, 'utf8')).trim();
+}
+
+interface DataPlace {
+  readonly port: number;
+  readonly socketPath: string;
+}
+
+async function listenForData(options: RunReplicaOptions, data: DataServer): Promise<DataPlace> {
+  const { environment } = options;
+  const { host, port } = bindAddress(options.listen, environment['POD_IP'] ?? '');
+  let dataPort = 0;
+  if (options.dataServerProtocol === 'tcp') {
+    dataPort = await data.listenTcp(host, port === 0 ? 0 : port + 1);
+  } else {
+    const root = environment['LONGHORN_HOST_ROOT'] ?? '/host';
+    const dataRoot = environment['LONGHORN_DATA_ROOT'] ?? '/var/lib/longhorn';
+    await data.listenUnix(join(`${root}${dataRoot}`, 'unix-domain-socket', `${options.volumeName}.sock`));
+  }
+  if (options.instanceName === '') return { port: dataPort, socketPath: '' };
+  const socketPath = dataSocketPath(environment['LONGHORN_RUN_DIR'] ?? '/var/run/longhorn', options.instanceName);
+  if (Buffer.byteLength(socketPath) > SOCKET_PATH_BYTES_MAX) return { port: dataPort, socketPath: '' };
+  await data.listenUnix(socketPath);
+  return { port: dataPort, socketPath };
+}
+
+async function startServer(options: RunReplicaOptions): Promise<{ server: ReplicaServer; data: DataServer }> {
+  const clock = options.clock ?? systemClock;
+  const folder = await openNodeFolder(options.directory);
+  const io = new ReplicaIo(clock);
+  const data = new DataServer(io, options.log);
+  const backing = await backingLayer(options.backingFile, options.sizeBytes);
+  const server = await ReplicaServer.start({
+    folder,
+    io,
+    clock,
+    bootId: await readBootId(options.environment),
+    backingFilePath: backing?.path ?? '',
+    openBacking: backing?.open ?? null,
+    hasRevisionCounter: !options.isRevisionCounterDisabled,
+    snapshotMaxCount: options.snapshotMaxCount,
+    snapshotMaxSizeBytes: options.snapshotMaxSizeBytes,
+    isUnmapMarking: options.isUnmapMarkingDiskChainRemoved,
+    fence: (epoch) => data.fence(epoch),
+    log: options.log,
+  });
+  if (options.sizeBytes !== null) await server.create(options.sizeBytes);
+  return { server, data };
+}
+
+/** Starts everything; used by `runReplica` and by tests. */
+export async function startReplica(options: RunReplicaOptions): Promise<RunningReplica> {
+  checkOptions(options);
+  const { server, data } = await startServer(options);
+  const identity = { role: 'replica', volumeName: options.volumeName, instanceName: options.instanceName } as const;
+  const control: RpcServer = createServer({ identity });
+  const place = await listenForData(options, data);
+  const names = { instanceName: options.instanceName, dataSocketPath: place.socketPath };
+  control.add(ReplicaService, replicaHandlers(server, names));
+  addHealthService(control, 'once');
+  addReflection(control);
+  const address = bindAddress(options.listen, options.environment['POD_IP'] ?? '');
+  const controlPort = await control.listen(address);
+  return {
+    server,
+    controlPort,
+    dataPort: place.port,
+    dataSocketPath: place.socketPath,
+    stop: async () => {
+      await server.syncAll();
+      server.io.stop();
+      await data.close();
+      await control.close();
+    },
+  };
+}
+
+/** Runs until SIGINT or SIGTERM; resolves to the exit code. */
+export async function runReplica(options: RunReplicaOptions): Promise<number> {
+  const running = await startReplica(options);
+  options.log(`replica ${options.instanceName} of ${options.volumeName} listens on ${options.listen}`);
+  await new Promise<void>((resolve) => {
+    process.once('SIGINT', resolve);
+    process.once('SIGTERM', resolve);
+  });
+  await running.stop();
+  return 0;
+}
