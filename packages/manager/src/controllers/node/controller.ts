@@ -1,0 +1,196 @@
+/**
+ * Nodes. A node's own manager writes everything about it; the others write only that it is not ready, which it cannot
+ * say itself.
+ */
+import {
+  API_VERSION,
+  ANNOTATION,
+  LABEL,
+  instanceManagerName,
+  newObject,
+  type Node,
+  type Replica,
+} from '@longhorn/shared-types';
+import type { Pod } from '../../datastore/core-kinds.ts';
+import { done, type Outcome } from '../../reconcile/outcome.ts';
+import { findCondition } from '../conditions.ts';
+import { recordAll, settingsOf, type ControllerContext } from '../context.ts';
+import { instanceManagerLabels } from '../instance-managers/pod.ts';
+import { nodeIsUnavailable } from '../ownership.ts';
+import { DiskMonitor } from './disk-monitor.ts';
+import { planNode, type NodeWorld } from './plan.ts';
+
+const COMPONENT = 'longhorn-node-controller';
+
+export class NodeController {
+  readonly #context: ControllerContext;
+  readonly disks: DiskMonitor;
+  /** Set by the wiring. */
+  enqueue: (name: string) => void = () => undefined;
+
+  constructor(context: ControllerContext) {
+    this.#context = context;
+    const { clock, environment, datastore, me } = context;
+    this.disks = new DiskMonitor(
+      clock,
+      { hostRoot: environment.hostRoot, newUuid: () => freeUuid(context) },
+      () => datastore.stores.Node.get(me),
+      () => this.enqueue(me),
+    );
+  }
+
+  stop(): void {
+    this.disks.stop();
+  }
+
+  async reconcile(name: string): Promise<Outcome> {
+    const { datastore, me } = this.#context;
+    const node = datastore.stores.Node.get(name);
+    if (node === null) return done;
+    if (node.metadata.deletionTimestamp !== null) {
+      await datastore.removeFinalizer('Node', node);
+      return done;
+    }
+    if (name === me) this.disks.follow(node);
+    const plan = planNode(this.#world(node));
+    const ready = findCondition(plan.node.status.conditions, 'Ready');
+    const outcome: Outcome = plan.requeueAtMs === null ? done : { kind: 'waiting', untilMs: plan.requeueAtMs };
+    // A node that is well speaks for itself.
+    if (name !== me && ready?.status === 'True') return outcome;
+    const stored = await datastore.saveStatus('Node', node, plan.node);
+    recordAll(this.#context, COMPONENT, stored, plan.events);
+    if (ready?.reason === 'KubernetesNodeGone') await this.#forgetNode(stored);
+    if (name !== me) return outcome;
+    await this.#ensureInstanceManager(stored);
+    await this.#markEvictions(stored);
+    return outcome;
+  }
+
+  #world(node: Node): NodeWorld {
+    const { datastore, me, clock, environment } = this.#context;
+    const { name } = node.metadata;
+    const settings = settingsOf(this.#context);
+    const managerPod = managerPodOn(datastore.pods.byIndex('node', name));
+    const replicas = new Map<string, readonly Replica[]>();
+    const foreign = new Set<string>();
+    if (name === me) {
+      for (const { diskUUID } of Object.values(node.status.diskStatus))
+        replicas.set(diskUUID, datastore.stores.Replica.byIndex('disk', diskUUID));
+      for (const probe of this.disks.probes.values())
+        if (probe.kind === 'found') replicas.set(probe.uuid, datastore.stores.Replica.byIndex('disk', probe.uuid));
+      for (const other of datastore.stores.Node.list())
+        if (other.metadata.name !== me)
+          for (const { diskUUID } of Object.values(other.status.diskStatus)) foreign.add(diskUUID);
+    }
+    return {
+      nowMs: clock.now(),
+      node,
+      kubeNode: datastore.kubeNodes.get(name),
+      managerPod,
+      respectsCordon: settings.get('disable-scheduling-on-cordoned-node'),
+      own:
+        name === me
+          ? {
+              probes: this.disks.probes,
+              replicas,
+              space: {
+                overProvisioningPercentage: settings.get('storage-over-provisioning-percentage'),
+                minimalAvailablePercentage: settings.get('storage-minimal-available-percentage'),
+              },
+              mountPropagates: environment.hostRoot === '' || (managerPod?.mountPropagates ?? false),
+              foreignDiskUuids: foreign,
+            }
+          : null,
+    };
+  }
+
+  /** The Kubernetes node is gone for good: so is ours. The first manager that is well does it. */
+  async #forgetNode(node: Node): Promise<void> {
+    const { datastore, me } = this.#context;
+    const first = datastore.stores.Node.list()
+      .filter((other) => !nodeIsUnavailable(other))
+      .map((other) => other.metadata.name)
+      .toSorted()[0];
+    if (first !== me || datastore.kubeNodes.size === 0) return;
+    const marked = structuredClone(node);
+    marked.metadata.annotations[ANNOTATION.deleteNodeFromLonghorn] = '';
+    await datastore.saveMain('Node', node, marked);
+    await datastore.delete('Node', node.metadata.name);
+  }
+
+  /** Exactly one instance manager with the default image; others go once nothing runs in them. */
+  async #ensureInstanceManager(node: Node): Promise<void> {
+    const { datastore, namespace, images } = this.#context;
+    const image = settingsOf(this.#context).get('default-instance-manager-image') || images.instanceManager;
+    if (image === '') return;
+    const nodeName = node.metadata.name;
+    const name = instanceManagerName(nodeName, image, 'v1');
+    for (const other of datastore.stores.InstanceManager.byIndex('node', nodeName)) {
+      if (other.metadata.name === name || other.spec.dataEngine === 'v2' || other.metadata.deletionTimestamp !== null)
+        continue;
+      const busy = [
+        ...Object.values(other.status.instanceEngines),
+        ...Object.values(other.status.instanceReplicas),
+      ].some(({ status }) => status.state === 'running' || status.state === 'starting');
+      if (!busy && other.status.currentState !== 'unknown')
+        await datastore.delete('InstanceManager', other.metadata.name, { propagationPolicy: 'Foreground' });
+    }
+    if (datastore.stores.InstanceManager.get(name) !== null) return;
+    const manager = newObject('InstanceManager', namespace, name);
+    manager.spec.image = image;
+    manager.spec.nodeID = nodeName;
+    manager.spec.type = 'aio';
+    manager.spec.dataEngine = 'v1';
+    manager.metadata.labels = instanceManagerLabels(manager);
+    manager.metadata.ownerReferences = [
+      { apiVersion: API_VERSION, kind: 'Node', name: nodeName, uid: node.metadata.uid, blockOwnerDeletion: true },
+    ];
+    await datastore.create('InstanceManager', manager);
+  }
+
+  /** Replicas of a node or disk that a person wants emptied. */
+  async #markEvictions(node: Node): Promise<void> {
+    const { datastore } = this.#context;
+    for (const [diskName, status] of Object.entries(node.status.diskStatus)) {
+      const wanted = node.spec.evictionRequested || (node.spec.disks[diskName]?.evictionRequested ?? false);
+      for (const replica of datastore.stores.Replica.byIndex('disk', status.diskUUID)) {
+        if (replica.spec.evictionRequested === wanted || replica.metadata.deletionTimestamp !== null) continue;
+        await datastore.update('Replica', replica.metadata.name, (present) => {
+          if (present.spec.evictionRequested === wanted) return null;
+          present.spec.evictionRequested = wanted;
+          return present;
+        });
+        const { name } = replica.metadata;
+        const where = `from node ${node.metadata.name} and disk ${diskName}`;
+        this.#context.events.record(COMPONENT, replica, {
+          type: 'Normal',
+          reason: wanted ? 'EvictionUserRequested' : 'EvictionCanceled',
+          message: `${wanted ? 'Requesting' : 'Cancelling'} replica ${name} eviction ${where}`,
+        });
+      }
+    }
+  }
+}
+
+function managerPodOn(pods: readonly Pod[]): Pod | null {
+  const managers = pods.filter(
+    (pod) => pod.metadata.labels[LABEL.app] === 'longhorn-manager' && pod.metadata.deletionTimestamp === null,
+  );
+  return managers.find((pod) => pod.ready) ?? managers[0] ?? null;
+}
+
+const UUID_TRIES_MAX = 20;
+
+/** Disks are told apart by the first four digits, too. */
+function freeUuid({ datastore, uuid }: ControllerContext): string {
+  const taken = new Set(
+    datastore.stores.Node.list().flatMap((node) =>
+      Object.values(node.status.diskStatus).map((disk) => disk.diskUUID.slice(0, 4)),
+    ),
+  );
+  for (let attempt = 0; attempt < UUID_TRIES_MAX; attempt += 1) {
+    const candidate = uuid();
+    if (!taken.has(candidate.slice(0, 4))) return candidate;
+  }
+  throw new Error(`failed to generate UUID with unique prefix after ${UUID_TRIES_MAX} attempts`);
+}

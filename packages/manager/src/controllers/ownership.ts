@@ -1,0 +1,40 @@
+/**
+ * Who acts on an object. Every manager asks on every event; the one that is responsible writes itself into
+ * `status.ownerID` first. Resource versions make one win when several could.
+ */
+import type { Node } from '@longhorn/shared-types';
+import { findCondition } from './conditions.ts';
+
+export interface OwnershipQuestion {
+  me: string;
+  /** Node that the object is bound to; '' if none. */
+  preferred: string;
+  current: string;
+  /** Whether the manager of a node can be expected to act; false for ''. */
+  isAvailable: (node: string) => boolean;
+}
+
+export function isResponsible({ me, preferred, current, isAvailable }: OwnershipQuestion): boolean {
+  if (me === preferred) return true;
+  if (isAvailable(preferred)) return false;
+  return me === current || !isAvailable(current);
+}
+
+function readyReason(node: Node): string {
+  const ready = findCondition(node.status.conditions, 'Ready');
+  return ready !== null && ready.status === 'False' ? ready.reason : '';
+}
+
+/** The node or its manager is gone, as far as ownership goes. A manager that is only down keeps what it has. */
+export function nodeIsUnavailable(node: Node | null): boolean {
+  if (node === null) return true;
+  return ['KubernetesNodeGone', 'KubernetesNodeNotReady', 'ManagerPodMissing'].includes(readyReason(node));
+}
+
+export function nodeIsDownOrDeleted(node: Node | null): boolean {
+  return node === null || ['KubernetesNodeGone', 'KubernetesNodeNotReady'].includes(readyReason(node));
+}
+
+export function nodeIsDeleted(node: Node | null): boolean {
+  return node === null || readyReason(node) === 'KubernetesNodeGone';
+}

@@ -1,0 +1,136 @@
+/** Snapshots: taken and removed through the volume's engine, by the manager that owns the volume. */
+import { attachmentTicketId, type Snapshot, type Volume } from '@longhorn/shared-types';
+import { engineTarget } from '../../instance-client/instance-managers.ts';
+import { done, type Outcome } from '../../reconcile/outcome.ts';
+import { instanceManagerOf, settingsOf, type ControllerContext } from '../context.ts';
+import type { EngineController } from '../engines/controller.ts';
+import { planSnapshot, type SnapshotAction } from './plan.ts';
+
+const COMPONENT = 'longhorn-snapshot-controller';
+const TICKET_TYPE = 'snapshot-controller';
+const PURGE_RETRY_MS = 10_000;
+const CREATE_CHECK_MS = 2_000;
+
+export class SnapshotController {
+  readonly #context: ControllerContext;
+  readonly #engines: EngineController;
+
+  constructor(context: ControllerContext, engines: EngineController) {
+    this.#context = context;
+    this.#engines = engines;
+  }
+
+  async reconcile(name: string): Promise<Outcome> {
+    const { datastore, me, clock } = this.#context;
+    const snapshot = datastore.stores.Snapshot.get(name);
+    if (snapshot === null) return done;
+    const volume = datastore.stores.Volume.get(snapshot.spec.volume);
+    if (volume !== null && volume.status.ownerID !== me) return done;
+    const engines = datastore.stores.Engine.byIndex('volume', snapshot.spec.volume);
+    const engine = engines.find(({ spec }) => spec.active) ?? null;
+    const purgeDisabled = settingsOf(this.#context).get('disable-snapshot-purge');
+    const plan = planSnapshot({ snapshot, volume, engine, purgeDisabled });
+    if (plan.action.kind === 'release') {
+      await this.#dropTicket(snapshot);
+      await datastore.removeFinalizer('Snapshot', snapshot);
+      return done;
+    }
+    if (plan.needsTicket && volume !== null) await this.#addTicket(snapshot, volume);
+    else await this.#dropTicket(snapshot);
+    const stored = await datastore.saveStatus('Snapshot', snapshot, { ...snapshot, status: plan.status });
+    this.#announce(snapshot, stored);
+    if (plan.action.kind === 'none' || engine === null) return done;
+    const target = engineTarget(engine, instanceManagerOf(this.#context, engine));
+    if (target === null) return done;
+    await this.#act(stored, plan.action, target, engine.metadata.name);
+    return {
+      kind: 'waiting',
+      untilMs: clock.now() + (plan.action.kind === 'create' ? CREATE_CHECK_MS : PURGE_RETRY_MS),
+    };
+  }
+
+  async #act(
+    snapshot: Snapshot,
+    action: SnapshotAction,
+    target: NonNullable<ReturnType<typeof engineTarget>>,
+    engine: string,
+  ): Promise<void> {
+    const { managers } = this.#context;
+    const { name } = snapshot.metadata;
+    const proxy = managers.proxy(target);
+    const request = managers.request(target);
+    try {
+      if (action.kind === 'create') {
+        const { disks } = await proxy.SnapshotList(managers.plainRequest(target));
+        if (disks[name] === undefined)
+          await proxy.VolumeSnapshot({
+            ...request,
+            snapshot_volume: { name, labels: snapshot.spec.labels, freezeFilesystem: false },
+          });
+        this.#engines.refresh(engine);
+      }
+      if (action.kind === 'remove') {
+        if (action.mark) await proxy.SnapshotRemove({ ...request, names: [name] });
+        await proxy.SnapshotPurge({ ...request, skip_if_in_progress: true });
+        this.#engines.expectPurge(engine);
+      }
+    } catch (error) {
+      await this.#noteError(name, error instanceof Error ? error.message : String(error));
+      throw error;
+    }
+  }
+
+  async #noteError(name: string, text: string): Promise<void> {
+    await this.#context.datastore.update('Snapshot', name, (present) => {
+      if (present.status.error === text) return null;
+      present.status.error = text;
+      return present;
+    });
+  }
+
+  #ticketId(snapshot: Snapshot): string {
+    return attachmentTicketId(TICKET_TYPE, snapshot.metadata.name);
+  }
+
+  async #addTicket(snapshot: Snapshot, volume: Volume): Promise<void> {
+    const id = this.#ticketId(snapshot);
+    const nodeID = volume.status.ownerID;
+    await this.#context.datastore.update('VolumeAttachment', snapshot.spec.volume, (present) => {
+      const ticket = present.spec.attachmentTickets[id];
+      if (ticket !== undefined && ticket.nodeID === nodeID) return null;
+      present.spec.attachmentTickets[id] = {
+        generation: ticket?.generation ?? 0,
+        parameters: { disableFrontend: 'any', ...ticket?.parameters },
+        id,
+        nodeID,
+        type: TICKET_TYPE,
+      };
+      return present;
+    });
+  }
+
+  async #dropTicket(snapshot: Snapshot): Promise<void> {
+    const id = this.#ticketId(snapshot);
+    await this.#context.datastore.update('VolumeAttachment', snapshot.spec.volume, (present) => {
+      if (present.spec.attachmentTickets[id] === undefined) return null;
+      delete present.spec.attachmentTickets[id];
+      return present;
+    });
+  }
+
+  #announce(before: Snapshot, after: Snapshot): void {
+    const { events } = this.#context;
+    const record = (type: 'Normal' | 'Warning', reason: string, message: string): void =>
+      events.record(COMPONENT, after, { type, reason, message });
+    if (before.status.creationTime === '' && after.status.creationTime !== '')
+      record('Normal', 'Create', 'successfully provisioned the snapshot');
+    if (!before.status.markRemoved && after.status.markRemoved)
+      record('Normal', 'Delete', 'snapshot is marked as removed');
+    if (before.status.readyToUse !== after.status.readyToUse) {
+      if (after.status.readyToUse) record('Normal', 'Update', 'snapshot becomes ready to use');
+      else record('Warning', 'Update', 'snapshot becomes not ready to use');
+    }
+    if (after.status.error !== '' && after.status.error !== before.status.error)
+      record('Warning', 'Failed', after.status.error);
+  }
+}

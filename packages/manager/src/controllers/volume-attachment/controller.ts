@@ -1,0 +1,30 @@
+/** Carries out the plan of an attachment: the volume's spec first, then the attachment itself. */
+import { done, type Outcome } from '../../reconcile/outcome.ts';
+import { recordAll, settingsOf, type ControllerContext } from '../context.ts';
+import { planAttachment } from './plan.ts';
+
+const COMPONENT = 'longhorn-volume-attachment-controller';
+
+export async function reconcileAttachment(context: ControllerContext, name: string): Promise<Outcome> {
+  const { datastore, me, clock } = context;
+  const attachment = datastore.stores.VolumeAttachment.get(name);
+  if (attachment === null) return done;
+  const volume = datastore.stores.Volume.get(attachment.spec.volume);
+  if (volume === null || volume.metadata.deletionTimestamp !== null) {
+    if (attachment.metadata.deletionTimestamp !== null) await datastore.removeFinalizer('VolumeAttachment', attachment);
+    return done;
+  }
+  if (volume.status.ownerID !== me) return done;
+  const cordoned = datastore.kubeNodes.list().filter(({ unschedulable }) => unschedulable);
+  const plan = planAttachment({
+    nowMs: clock.now(),
+    volume,
+    attachment,
+    cordonedNodes: new Set(cordoned.map(({ metadata }) => metadata.name)),
+    detachesCordoned: settingsOf(context).get('detach-manually-attached-volumes-when-cordoned'),
+  });
+  await datastore.saveMain('Volume', volume, plan.volume);
+  const stored = await datastore.save('VolumeAttachment', attachment, plan.attachment);
+  recordAll(context, COMPONENT, stored, plan.events);
+  return done;
+}

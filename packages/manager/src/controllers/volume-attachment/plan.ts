@@ -1,0 +1,161 @@
+/**
+ * Where a volume is to be attached, decided from the tickets of all who want it somewhere. Pure: returns changed copies
+ * of the volume and the attachment.
+ */
+import type { Volume, VolumeAttachment } from '@longhorn/shared-types';
+import type { EventRecord } from '../../datastore/event-recorder.ts';
+import { setCondition } from '../conditions.ts';
+
+type Ticket = VolumeAttachment['spec']['attachmentTickets'][string];
+type TicketStatus = VolumeAttachment['status']['attachmentTicketStatuses'][string];
+
+const PRIORITIES: Record<string, number> = {
+  'volume-restore-controller': 2000,
+  'volume-expansion-controller': 2000,
+  'longhorn-api': 1000,
+  'csi-attacher': 900,
+  'share-manager-controller': 900,
+  'salvage-controller': 900,
+  'snapshot-controller': 800,
+  'backup-controller': 800,
+  'volume-clone-controller': 800,
+  'volume-eviction-controller': 800,
+  'bim-ds-controller': 800,
+  'volume-rebuilding-controller': 800,
+};
+const INTERRUPTIBLE = ['snapshot-controller', 'backup-controller'];
+const WORKLOAD = ['csi-attacher', 'longhorn-api', 'share-manager-controller'];
+
+export interface AttachmentWorld {
+  nowMs: number;
+  volume: Volume;
+  attachment: VolumeAttachment;
+  /** Kubernetes nodes that are cordoned. */
+  cordonedNodes: ReadonlySet<string>;
+  detachesCordoned: boolean;
+}
+
+export interface AttachmentPlan {
+  volume: Volume;
+  attachment: VolumeAttachment;
+  events: EventRecord[];
+}
+
+export function planAttachment(world: AttachmentWorld): AttachmentPlan {
+  const plan: AttachmentPlan = {
+    volume: structuredClone(world.volume),
+    attachment: structuredClone(world.attachment),
+    events: [],
+  };
+  leaveCordonedNodes(world, plan);
+  if (mustDetach(plan)) Object.assign(plan.volume.spec, { nodeID: '', disableFrontend: false, lastAttachedBy: '' });
+  else attach(plan);
+  reportTickets(world, plan);
+  return plan;
+}
+
+function ticketsOf({ attachment, volume }: AttachmentPlan): Ticket[] {
+  const regularRwx = volume.spec.accessMode === 'rwx' && !volume.spec.migratable;
+  return Object.values(attachment.spec.attachmentTickets).filter(
+    (ticket) => !(regularRwx && ticket.type === 'csi-attacher'),
+  );
+}
+
+function leaveCordonedNodes(world: AttachmentWorld, { attachment, volume, events }: AttachmentPlan): void {
+  for (const [id, ticket] of Object.entries(attachment.spec.attachmentTickets)) {
+    if (ticket.type !== 'longhorn-api' || !world.cordonedNodes.has(ticket.nodeID)) continue;
+    if (world.detachesCordoned) delete attachment.spec.attachmentTickets[id];
+    else if (volume.status.currentNodeID === ticket.nodeID)
+      events.push({
+        type: 'Warning',
+        reason: 'DetachedUnexpectedly',
+        message:
+          'Failed to detach manually attached volume due to detach-manually-attached-volumes-when-cordoned is set to false',
+      });
+  }
+}
+
+/** Whether the volume is attached in the way that the ticket asks for. */
+export function parametersFit(parameters: Readonly<Record<string, string>>, volume: Volume): boolean {
+  const wish = parameters['disableFrontend'] ?? 'false';
+  if (wish === 'true') return volume.spec.disableFrontend;
+  return wish === 'false' || wish === '' ? !volume.spec.disableFrontend : true;
+}
+
+function mustDetach(plan: AttachmentPlan): boolean {
+  const { volume } = plan;
+  if (volume.spec.nodeID === '') return false;
+  if (volume.status.robustness === 'faulted') return true;
+  if (volume.spec.migrationNodeID !== '' || volume.status.currentMigrationNodeID !== '') return false;
+  const tickets = ticketsOf(plan);
+  const here = tickets.filter(
+    (ticket) => ticket.nodeID === volume.spec.nodeID && parametersFit(ticket.parameters, volume),
+  );
+  if (here.length === 0) return true;
+  if (!here.every((ticket) => INTERRUPTIBLE.includes(ticket.type))) return false;
+  return tickets.some((ticket) => WORKLOAD.includes(ticket.type) && ticket.nodeID !== volume.spec.nodeID);
+}
+
+function attach(plan: AttachmentPlan): void {
+  const { spec, status } = plan.volume;
+  const detached =
+    spec.nodeID === '' &&
+    spec.migrationNodeID === '' &&
+    status.currentMigrationNodeID === '' &&
+    status.state === 'detached';
+  if (!detached || status.robustness === 'faulted') return;
+  const tickets = ticketsOf(plan);
+  const priority = (ticket: Ticket): number => PRIORITIES[ticket.type] ?? 0;
+  const highest = Math.max(...tickets.map(priority));
+  const best = tickets.filter((ticket) => priority(ticket) === highest).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  const [first] = best;
+  if (first === undefined || first.nodeID === '') return;
+  if (spec.migratable && highest === 900 && best.length > 1) return;
+  spec.nodeID = first.nodeID;
+  const wish = first.parameters['disableFrontend'] ?? 'false';
+  if (wish === 'true') spec.disableFrontend = true;
+  else if (wish === 'false' || wish === '') spec.disableFrontend = false;
+  spec.lastAttachedBy = first.parameters['lastAttachedBy'] ?? '';
+}
+
+function reportTickets(world: AttachmentWorld, { attachment, volume }: AttachmentPlan): void {
+  const statuses: Record<string, TicketStatus> = {};
+  for (const [id, ticket] of Object.entries(attachment.spec.attachmentTickets)) {
+    const before = attachment.status.attachmentTicketStatuses[id];
+    const status: TicketStatus = {
+      id,
+      conditions: before?.conditions ?? [],
+      generation: ticket.generation,
+      satisfied: false,
+    };
+    report(ticket, volume, status, world.nowMs);
+    statuses[id] = status;
+  }
+  attachment.status.attachmentTicketStatuses = statuses;
+}
+
+function report(ticket: Ticket, volume: Volume, status: TicketStatus, nowMs: number): void {
+  const set = (satisfied: boolean, message: string, reason = ''): void => {
+    status.satisfied = satisfied;
+    setCondition(
+      status.conditions,
+      { type: 'Satisfied', status: satisfied ? 'True' : 'False', reason, message },
+      nowMs,
+    );
+  };
+  const { name } = volume.metadata;
+  const { currentNodeID, state, shareState, shareEndpoint } = volume.status;
+  if (volume.spec.accessMode === 'rwx' && !volume.spec.migratable && ticket.type === 'csi-attacher') {
+    if (shareState === 'running' && shareEndpoint !== '') set(true, 'The attachment ticket is satisfied');
+    else set(false, 'Waiting for volume share to be available');
+  } else if (currentNodeID === '' || state !== 'attached') set(false, '');
+  else if (ticket.nodeID !== currentNodeID)
+    set(false, `the volume is currently attached to different node ${currentNodeID} `);
+  else if (parametersFit(ticket.parameters, volume)) set(true, '');
+  else
+    set(
+      false,
+      `volume ${name} has already attached to node ${currentNodeID} with incompatible parameters`,
+      'AttachedWithIncompatibleParameters',
+    );
+}

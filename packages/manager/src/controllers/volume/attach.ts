@@ -1,0 +1,222 @@
+/**
+ * The state machine of attaching and detaching. `spec.nodeID` is where the volume is wanted, `status.currentNodeID`
+ * where it is.
+ *
+ *   opening:  every replica whose process can run is started, then the engine with all of them: it decides by their
+ *             records which count. A volume is attached once its engine serves; an engine that waits for a replica gets
+ *             it as soon as it is there.
+ *   closing:  the engine first, then the replicas.
+ *   an engine that dies while attached is started again in place by its own controller; the device stays.
+ */
+import { strict as assert } from 'node:assert';
+import type { Engine, Replica } from '@longhorn/shared-types';
+import { parseTime } from '../../clock.ts';
+import { limits } from '../../limits.ts';
+import { setRobustness } from './replica-modes.ts';
+import {
+  block,
+  engineServes,
+  isDeleting,
+  launchability,
+  markFailed,
+  modeOf,
+  requeue,
+  type VolumeDraft,
+  type VolumeWorld,
+} from './world.ts';
+
+export function moveAttachment(world: VolumeWorld, draft: VolumeDraft): void {
+  const { spec, status } = draft.volume;
+  const wanted = spec.nodeID;
+  const current = status.currentNodeID;
+  if (wanted !== '' && (current === '' || current === wanted)) {
+    if (status.state === 'detached' && current === '') status.state = 'attaching';
+    if (status.state === 'attaching' && current === '') {
+      if (open(world, draft)) {
+        status.currentNodeID = wanted;
+        status.state = 'attached';
+        draft.events.push({
+          type: 'Normal',
+          reason: 'Attached',
+          message: `volume ${draft.volume.metadata.name} has been attached to ${wanted}`,
+        });
+      }
+      return;
+    }
+    if (status.state === 'attached' && current === wanted) {
+      open(world, draft);
+      return;
+    }
+  }
+  closeStep(world, draft);
+}
+
+function closeStep(world: VolumeWorld, draft: VolumeDraft): void {
+  const { status } = draft.volume;
+  const stopped = close(world, draft);
+  if (status.state === 'detached' && status.currentNodeID === '') return;
+  if (status.state !== 'detaching') {
+    status.state = 'detaching';
+    return;
+  }
+  if (!stopped) return;
+  status.currentNodeID = '';
+  status.state = 'detached';
+  draft.events.push({
+    type: 'Normal',
+    reason: 'Detached',
+    message: `volume ${draft.volume.metadata.name} has been detached`,
+  });
+}
+
+/** True once the engine serves. */
+function open(world: VolumeWorld, draft: VolumeDraft): boolean {
+  const { volume, engine } = draft;
+  assert(engine !== null, 'a volume past creating has an engine');
+  if (volume.status.currentImage !== volume.spec.image && volume.status.state !== 'attached') {
+    block(
+      draft,
+      'EngineImage',
+      volume.spec.image,
+      'the engine image of the volume is being changed',
+      'attaches once all replicas have the image',
+    );
+    return false;
+  }
+  const serves = engineServes(engine);
+  const usable = draft.replicas.filter((replica) => isUsable(draft, engine, replica));
+  for (const replica of usable) wantProcess(world, draft, replica, serves);
+  if (engine.spec.nodeID !== '' && engine.spec.nodeID !== volume.spec.nodeID) {
+    block(draft, 'Engine', engine.metadata.name, `the engine is on node ${engine.spec.nodeID}`, 'detaches first');
+    return false;
+  }
+  if (engine.spec.desireState !== 'running' && mustWait(world, draft, usable)) return false;
+  const map = addressMap(engine, usable, serves);
+  if (engine.spec.desireState !== 'running' && Object.keys(map).length === 0) {
+    if (usable.length === 0)
+      block(draft, 'Volume', volume.metadata.name, 'no replica is scheduled', 'attaches once a replica has a place');
+    return false;
+  }
+  Object.assign(engine.spec, {
+    nodeID: volume.spec.nodeID,
+    replicaAddressMap: map,
+    desireState: 'running',
+    disableFrontend: volume.status.frontendDisabled,
+    frontend: volume.spec.frontend,
+  });
+  return serves;
+}
+
+function isUsable(draft: VolumeDraft, engine: Engine, replica: Replica): boolean {
+  return (
+    replica.spec.nodeID !== '' &&
+    replica.spec.active &&
+    !isDeleting(replica) &&
+    !draft.deletions.some(({ name }) => name === replica.metadata.name) &&
+    replica.spec.image === draft.volume.status.currentImage &&
+    replica.spec.engineName === engine.metadata.name
+  );
+}
+
+/**
+ * While the engine does not serve, all replicas are wanted, failed ones too: only the engine can tell by their records.
+ * Once it serves, the failed ones are brought back one by one (replenish.ts).
+ */
+function wantProcess(world: VolumeWorld, draft: VolumeDraft, replica: Replica, serves: boolean): void {
+  if (serves) {
+    if (replica.spec.failedAt === '') replica.spec.desireState = 'running';
+    return;
+  }
+  if (launchability(world, replica) === 'never') return;
+  if (replica.status.currentState !== 'error') {
+    const failedMs = parseTime(replica.spec.failedAt);
+    const retryMs =
+      replica.spec.desireState === 'running' || failedMs === null ? 0 : failedMs + limits.replicaStartRetryMs;
+    if (retryMs <= world.nowMs) replica.spec.desireState = 'running';
+    else requeue(draft, retryMs);
+    return;
+  }
+  // Its process ended. Stopped first, it is started again after a while.
+  if (replica.spec.desireState !== 'running') return;
+  replica.spec.failedAt = '';
+  markFailed(replica, world.nowMs);
+}
+
+/** A start with all replicas is better than one that has to wait for them or rebuild them. */
+function mustWait(world: VolumeWorld, draft: VolumeDraft, usable: readonly Replica[]): boolean {
+  const coming = usable.filter(
+    (replica) =>
+      replica.spec.desireState === 'running' &&
+      ['', 'stopped', 'starting', 'stopping'].includes(replica.status.currentState) &&
+      launchability(world, replica) !== 'never',
+  );
+  for (const replica of coming) {
+    block(
+      draft,
+      'Replica',
+      replica.metadata.name,
+      `its process is being started on node ${replica.spec.nodeID}`,
+      'the engine starts once all replicas that can run do',
+    );
+  }
+  return coming.length > 0;
+}
+
+function addressMap(engine: Engine, usable: readonly Replica[], serves: boolean): Record<string, string> {
+  const entries = usable.flatMap((replica): [string, string][] => {
+    const { storageIP, port, currentState } = replica.status;
+    if (replica.spec.desireState !== 'running' || currentState !== 'running' || storageIP === '' || port === 0)
+      return [];
+    if (serves && (replica.spec.failedAt !== '' || modeOf(engine, replica.metadata.name) === 'ERR')) return [];
+    return [[replica.metadata.name, formatAddress(storageIP, port)]];
+  });
+  return Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+export function formatAddress(ip: string, port: number): string {
+  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+}
+
+/** True once the engine and all replicas are stopped. */
+export function close(world: VolumeWorld, draft: VolumeDraft): boolean {
+  const { volume, engine } = draft;
+  if (volume.status.robustness !== 'faulted') setRobustness(draft, 'unknown', world.nowMs);
+  if (engine !== null) {
+    Object.assign(engine.spec, { nodeID: '', desireState: 'stopped', replicaAddressMap: {} });
+    if (!isStopped(engine)) {
+      block(
+        draft,
+        'Engine',
+        engine.metadata.name,
+        `it is ${engine.status.currentState}`,
+        'the replicas are stopped after it',
+      );
+      return false;
+    }
+  }
+  const dataExists = draft.replicas.some((replica) => replica.spec.healthyAt !== '');
+  for (const replica of draft.replicas) {
+    if (dataExists && replica.spec.healthyAt === '' && replica.spec.failedAt === '') {
+      // It was being rebuilt.
+      markFailed(replica, world.nowMs);
+      if (replica.spec.nodeID === '' || replica.spec.diskID === '')
+        replica.spec.rebuildRetryCount = limits.rebuildRetriesMax;
+    }
+    replica.spec.desireState = 'stopped';
+  }
+  const running = draft.replicas.filter((replica) => !isStopped(replica));
+  for (const replica of running) {
+    block(
+      draft,
+      'Replica',
+      replica.metadata.name,
+      `it is ${replica.status.currentState}`,
+      'the volume is detached once it has stopped',
+    );
+  }
+  return running.length === 0;
+}
+
+function isStopped(instance: Engine | Replica): boolean {
+  return instance.status.currentState === 'stopped' || instance.status.currentState === '';
+}

@@ -1,0 +1,110 @@
+/** `status.blockedBy`: why the volume is not healthy, since when, and what happens next. Empty when it is. */
+import type { Replica, Volume } from '@longhorn/shared-types';
+import { rfc3339 } from '../../clock.ts';
+import { findCondition } from '../conditions.ts';
+import { isPotentiallyReusable, replacementAtMs } from './placement.ts';
+import {
+  block,
+  engineServes,
+  isDeleting,
+  launchability,
+  modeOf,
+  type Blocker,
+  type VolumeDraft,
+  type VolumeWorld,
+} from './world.ts';
+
+type BlockedBy = Volume['status']['blockedBy'];
+
+export function explain(world: VolumeWorld, draft: VolumeDraft): void {
+  const { volume } = draft;
+  const settled = volume.status.state === 'detached' && volume.spec.nodeID === '';
+  if (!settled) explainEngine(draft);
+  explainScheduling(draft);
+  if (!settled) for (const replica of draft.replicas) explainReplica(world, draft, replica);
+  volume.status.blockedBy = withTimes(draft.blockers, volume.status.blockedBy, world.nowMs);
+}
+
+/** The time of a reason that was there before stays. */
+function withTimes(blockers: readonly Blocker[], before: BlockedBy, nowMs: number): BlockedBy {
+  const seen = new Set<string>();
+  return blockers.flatMap((blocker) => {
+    const key = `${blocker.kind}/${blocker.name}`;
+    if (seen.has(key)) return [];
+    seen.add(key);
+    const same = before.find(
+      ({ kind, name, reason }) => kind === blocker.kind && name === blocker.name && reason === blocker.reason,
+    );
+    return [{ ...blocker, since: same?.since ?? rfc3339(nowMs) }];
+  });
+}
+
+function explainEngine(draft: VolumeDraft): void {
+  const { engine, volume } = draft;
+  if (engine === null || volume.spec.nodeID === '') return;
+  const { name } = engine.metadata;
+  const { currentState, ioState, ioReason } = engine.status;
+  if (engine.spec.desireState === 'running' && currentState !== 'running') {
+    const failure = findCondition(engine.status.conditions, 'InstanceCreation');
+    const why = failure?.status === 'False' ? `: ${failure.message}` : '';
+    const next =
+      currentState === 'unknown'
+        ? `goes on when node ${engine.spec.nodeID} is back, or attaches elsewhere when asked to`
+        : 'it is started (again); I/O waits meanwhile';
+    block(draft, 'Engine', name, `the engine is ${currentState || 'not started'}${why}`, next);
+    return;
+  }
+  if (currentState !== 'running') return;
+  if (ioState === 'waiting') block(draft, 'Engine', name, ioReason, 'serves by itself once they are there');
+  else if (ioState === 'held')
+    block(draft, 'Engine', name, ioReason, 'I/O goes on by itself, or fails after the setting io-hold-timeout');
+  else if (ioState === 'failed') block(draft, 'Engine', name, ioReason, 'the volume is detached and attached anew');
+  else if (!engineServes(engine))
+    block(draft, 'Engine', name, 'the engine is opening its replicas', 'serves once they are open');
+}
+
+function explainScheduling(draft: VolumeDraft): void {
+  const scheduled = findCondition(draft.volume.status.conditions, 'Scheduled');
+  if (scheduled === null || scheduled.status === 'True') return;
+  block(
+    draft,
+    'Volume',
+    draft.volume.metadata.name,
+    `a replica has no place: ${scheduled.message}`,
+    'placed once a disk can take it; tried every 30 s',
+  );
+}
+
+function explainReplica(world: VolumeWorld, draft: VolumeDraft, replica: Replica): void {
+  const { name } = replica.metadata;
+  const { nodeID, failedAt } = replica.spec;
+  if (isDeleting(replica)) return;
+  const mode = modeOf(draft.engine, name);
+  if (mode === 'RW') return;
+  if (mode === 'WO') {
+    block(draft, 'Replica', name, `it is being rebuilt on node ${nodeID}`, 'counts again once it holds everything');
+    return;
+  }
+  if (nodeID === '') return;
+  if (launchability(world, replica) === 'never') {
+    block(draft, 'Replica', name, `node ${nodeID} is not available`, nextForAway(world, draft, replica));
+    return;
+  }
+  const failure = findCondition(replica.status.conditions, 'InstanceCreation');
+  if (failure?.status === 'False') {
+    block(draft, 'Replica', name, `its process on node ${nodeID} failed: ${failure.message}`, 'tried again');
+    return;
+  }
+  if (failedAt !== '')
+    block(draft, 'Replica', name, `it failed on node ${nodeID}`, 'brought up to date, then it counts again');
+  else if (draft.volume.status.state === 'attached')
+    block(draft, 'Replica', name, `it is being started on node ${nodeID}`, 'rebuilt, then it counts again');
+}
+
+function nextForAway(world: VolumeWorld, draft: VolumeDraft, replica: Replica): string {
+  if (!isPotentiallyReusable(replica)) return 'used again when the node is back';
+  const atMs = replacementAtMs(world, draft);
+  return atMs === null
+    ? 'used again when the node is back'
+    : `brought up to date when the node is back, replaced after ${rfc3339(atMs)}`;
+}

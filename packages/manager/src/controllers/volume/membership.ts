@@ -1,0 +1,99 @@
+/**
+ * Which replicas may go for good. The membership record names the replicas that hold the newest data; one that it names
+ * is deleted only when the record can first be written without it: by the running engine, or, with the volume detached
+ * and its last engine known to be gone, by this controller (a `decided` record). The last holder stays.
+ */
+import type { Engine, Replica } from '@longhorn/shared-types';
+import { OWN_ANNOTATION } from '../../own-annotations.ts';
+import { nodeIsDeleted } from '../ownership.ts';
+import { block, engineServes, hasHadData, isDeleting, modeOf, type VolumeDraft, type VolumeWorld } from './world.ts';
+
+export type Membership = NonNullable<Engine['status']['membership']>;
+
+/** The record names the replica, or the engine uses it. */
+export function holdsNewestData(engine: Engine | null, replica: Replica): boolean {
+  const { name } = replica.metadata;
+  if (['RW', 'WO'].includes(modeOf(engine, name))) return true;
+  const membership = engine?.status.membership ?? null;
+  return membership === null ? hasHadData(replica) : membership.members.includes(name);
+}
+
+/** Deleting the replica on our own loses nothing: others serve without it, or it never had data. */
+export function isDispensable(draft: VolumeDraft, replica: Replica): boolean {
+  const { engine } = draft;
+  if (holdsNewestData(engine, replica)) return false;
+  if (!hasHadData(replica) && replica.spec.failedAt === '') return true;
+  return engineServes(engine) && goodElsewhere(draft, replica) > 0;
+}
+
+/** Good replicas of the serving engine besides this one. */
+export function goodElsewhere(draft: VolumeDraft, replica: Replica): number {
+  return draft.replicas.filter(
+    (other) =>
+      other.metadata.name !== replica.metadata.name &&
+      !isDeleting(other) &&
+      modeOf(draft.engine, other.metadata.name) === 'RW' &&
+      !draft.deletions.some(({ name }) => name === other.metadata.name),
+  ).length;
+}
+
+/** The last engine cannot be running any more. */
+function engineIsKnownStopped(world: VolumeWorld, engine: Engine): boolean {
+  const { currentState, started, starting } = engine.status;
+  if (engine.spec.desireState !== 'stopped' || started || starting) return false;
+  if (currentState !== 'stopped' && currentState !== '') return false;
+  const unconfirmed = engine.metadata.annotations[OWN_ANNOTATION.unconfirmedStop] ?? '';
+  return unconfirmed === '' || nodeIsDeleted(world.nodes.get(unconfirmed) ?? null);
+}
+
+/**
+ * Somebody deleted replicas of a detached volume: the record that goes without them, or null if nothing is to be
+ * written. What cannot be let go is said in the volume's blockers; its object then stays, deleting.
+ */
+export function decideDeletedMembers(world: VolumeWorld, draft: VolumeDraft): Membership | null {
+  const { engine, volume } = draft;
+  const membership = engine?.status.membership ?? null;
+  if (engine === null || membership === null || volume.status.state !== 'detached') return null;
+  const going = draft.replicas.filter(
+    (replica) => isDeleting(replica) && membership.members.includes(replica.metadata.name),
+  );
+  if (going.length === 0) return null;
+  if (!engineIsKnownStopped(world, engine)) {
+    for (const replica of going) {
+      block(
+        draft,
+        'Replica',
+        replica.metadata.name,
+        'it is to be deleted, but the last engine of the volume may still run',
+        'deleted once the node of that engine is back or removed',
+      );
+    }
+    return null;
+  }
+  const forced = going.filter((replica) => replica.metadata.annotations[OWN_ANNOTATION.forceDelete] === 'true');
+  const names = new Set(going.map((replica) => replica.metadata.name));
+  const staying = membership.members.filter(
+    (name) => !names.has(name) && draft.replicas.some((r) => r.metadata.name === name),
+  );
+  const removable = staying.length > 0 ? going : forced;
+  if (removable.length === 0) {
+    for (const { metadata } of going) {
+      block(
+        draft,
+        'Replica',
+        metadata.name,
+        'it is to be deleted, but it is the last that holds the newest data',
+        `kept; set the annotation ${OWN_ANNOTATION.forceDelete}=true on it to lose that data`,
+      );
+    }
+    return null;
+  }
+  const gone = new Set(removable.map((replica) => replica.metadata.name));
+  const epoch = Math.max(engine.spec.epoch, membership.epoch);
+  return {
+    epoch,
+    count: epoch === membership.epoch ? membership.count + 1 : 1,
+    members: membership.members.filter((name) => !gone.has(name)),
+    decided: true,
+  };
+}

@@ -1,0 +1,93 @@
+/** Collects what a pass over a volume sees from the caches. */
+import { LABEL, type Node, type Volume } from '@longhorn/shared-types';
+import type { CandidateDisk, CandidateNode } from '../../scheduler/scheduling-world.ts';
+import { findCondition, isTrue } from '../conditions.ts';
+import { imageIsReadyOn, settingsOf, type ControllerContext } from '../context.ts';
+import type { VolumeWorld } from './world.ts';
+
+export function observeVolume(
+  context: ControllerContext,
+  volume: Volume,
+  reuseNotBeforeMs: ReadonlyMap<string, number>,
+): VolumeWorld {
+  const { datastore, clock, hex } = context;
+  const { stores } = datastore;
+  const { name } = volume.metadata;
+  return {
+    nowMs: clock.now(),
+    hex,
+    volume,
+    engines: stores.Engine.byIndex('volume', name),
+    replicas: stores.Replica.byIndex('volume', name),
+    attachment: stores.VolumeAttachment.get(name),
+    snapshotNames: stores.Snapshot.byIndex('volume', name)
+      .filter(({ metadata }) => metadata.deletionTimestamp === null)
+      .map(({ metadata }) => metadata.name),
+    nodes: new Map(stores.Node.list().map((node) => [node.metadata.name, node])),
+    instanceManagers: stores.InstanceManager.list(),
+    engineImages: stores.EngineImage.list(),
+    candidateNodes: stores.Node.list()
+      .toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
+      .map((node) => candidateNode(context, node)),
+    settings: settingsOf(context),
+    reuseNotBeforeMs,
+  };
+}
+
+export function candidateNode(context: ControllerContext, node: Node): CandidateNode {
+  const { stores } = context.datastore;
+  const { name } = node.metadata;
+  const image = settingsOf(context).get('default-instance-manager-image') || context.images.instanceManager;
+  const managers = stores.InstanceManager.byIndex('node', name);
+  return {
+    name,
+    zone: node.status.zone,
+    tags: node.spec.tags,
+    deleting: node.metadata.deletionTimestamp !== null,
+    ready: isTrue(node.status.conditions, 'Ready'),
+    schedulable: isTrue(node.status.conditions, 'Schedulable'),
+    allowScheduling: node.spec.allowScheduling,
+    evictionRequested: node.spec.evictionRequested,
+    instanceManagerReady: managers.some((im) => im.spec.image === image && im.status.currentState === 'running'),
+    imagesReady: stores.EngineImage.list()
+      .filter((engineImage) => imageIsReadyOn(engineImage, name))
+      .map(({ metadata }) => metadata.name),
+    disks: Object.keys(node.spec.disks)
+      .toSorted()
+      .flatMap((disk) => candidateDisk(context, node, disk)),
+  };
+}
+
+function candidateDisk(context: ControllerContext, node: Node, name: string): CandidateDisk[] {
+  const spec = node.spec.disks[name];
+  const status = node.status.diskStatus[name];
+  if (spec === undefined || status === undefined) return [];
+  const schedulable = findCondition(status.conditions, 'Schedulable');
+  // Counted from the replicas themselves: the node's own figure is as old as its last pass.
+  const replicas = context.datastore.stores.Replica.byIndex('disk', status.diskUUID);
+  const backingImages = Object.values(status.scheduledBackingImage).reduce((sum, bytes) => sum + bytes, 0);
+  return [
+    {
+      name,
+      uuid: status.diskUUID,
+      path: spec.path,
+      tags: spec.tags,
+      filesystemType: status.filesystemType,
+      isFilesystem: spec.diskType !== 'block',
+      allowScheduling: spec.allowScheduling,
+      evictionRequested: spec.evictionRequested,
+      ready: isTrue(status.conditions, 'Ready'),
+      schedulable: schedulable?.status === 'True',
+      unschedulableReason: schedulable?.reason ?? '',
+      maximumBytes: status.storageMaximum,
+      availableBytes: status.storageAvailable,
+      reservedBytes: spec.storageReserved,
+      scheduledBytes: replicas.reduce((sum, replica) => sum + Number(replica.spec.volumeSize), backingImages),
+    },
+  ];
+}
+
+/** Pods that tell of a manager: their changes concern nodes. */
+export function isManagerPod(labels: Readonly<Record<string, string>>): boolean {
+  return labels[LABEL.app] === 'longhorn-manager';
+}

@@ -1,0 +1,249 @@
+/**
+ * Which change brings which keys up. The only place that knows it: controllers see keys, caches tell changes.
+ */
+import type { StoredObject, ObjectStore } from '../datastore/object-store.ts';
+import { limits } from '../limits.ts';
+import { ReconcileQueue, type Reconcile } from '../reconcile/queue.ts';
+import type { ControllerContext } from './context.ts';
+import { EngineController } from './engines/controller.ts';
+import { EngineImageController } from './engine-image/controller.ts';
+import { InstanceManagerController } from './instance-managers/controller.ts';
+import { NodeController } from './node/controller.ts';
+import { reconcileOrphan } from './orphan.ts';
+import { ReplicaController } from './replica/controller.ts';
+import { reconcileSetting } from './setting/controller.ts';
+import { SnapshotController } from './snapshot/controller.ts';
+import { VolumeController } from './volume/controller.ts';
+import { reconcileAttachment } from './volume-attachment/controller.ts';
+
+export interface Controllers {
+  start(): void;
+  stop(): Promise<void>;
+}
+
+interface Queues {
+  setting: ReconcileQueue;
+  node: ReconcileQueue;
+  instanceManager: ReconcileQueue;
+  engineImage: ReconcileQueue;
+  volume: ReconcileQueue;
+  attachment: ReconcileQueue;
+  engine: ReconcileQueue;
+  replica: ReconcileQueue;
+  snapshot: ReconcileQueue;
+  orphan: ReconcileQueue;
+}
+
+/** Waits for the event instead of the clock: passes of this kind of change come together. */
+export function makeControllers(context: ControllerContext): Controllers {
+  const engines = new EngineController(context);
+  const managers = new InstanceManagerController(context);
+  const nodes = new NodeController(context);
+  const replicas = new ReplicaController(context);
+  const volumes = new VolumeController(context);
+  const images = new EngineImageController(context);
+  const snapshots = new SnapshotController(context, engines);
+  const queue = (name: string, reconcile: Reconcile, workers?: number): ReconcileQueue => {
+    const log = context.log.child({ controller: name });
+    return new ReconcileQueue({
+      name,
+      clock: context.clock,
+      log,
+      reconcile,
+      ...(workers === undefined ? {} : { workers }),
+    });
+  };
+  const queues: Queues = {
+    setting: queue('setting', (key) => reconcileSetting(context, key), 1),
+    node: queue('node', (key) => nodes.reconcile(key)),
+    instanceManager: queue('instance-manager', (key) => managers.reconcile(key)),
+    engineImage: queue('engine-image', (key) => images.reconcile(key), 1),
+    volume: queue('volume', (key) => volumes.reconcile(key)),
+    attachment: queue('volume-attachment', (key) => reconcileAttachment(context, key)),
+    engine: queue('engine', (key) => engines.reconcile(key)),
+    replica: queue('replica', (key) => replicas.reconcile(key)),
+    snapshot: queue('snapshot', (key) => snapshots.reconcile(key)),
+    orphan: queue('orphan', (key) => reconcileOrphan(context, key), 1),
+  };
+  engines.enqueue = (name) => queues.engine.add(name);
+  managers.enqueue = (name) => queues.instanceManager.add(name);
+  nodes.enqueue = (name) => queues.node.add(name);
+  wire(context, queues);
+  let cancelResync: (() => void) | null = null;
+  const resync = (): void => {
+    enqueueAll(context, queues);
+    cancelResync = context.clock.after(limits.resyncIntervalMs, resync);
+  };
+  return {
+    start() {
+      for (const each of Object.values(queues)) each.start();
+      resync();
+    },
+    async stop() {
+      cancelResync?.();
+      engines.stop();
+      managers.stop();
+      nodes.stop();
+      await Promise.all(Object.values(queues).map((each: ReconcileQueue) => each.stop()));
+    },
+  };
+}
+
+function enqueueAll({ datastore }: ControllerContext, queues: Queues): void {
+  const { stores } = datastore;
+  const addAll = (queue: ReconcileQueue, store: { list(): StoredObject[] }): void => {
+    for (const { metadata } of store.list()) queue.add(metadata.name);
+  };
+  addAll(queues.setting, stores.Setting);
+  addAll(queues.node, stores.Node);
+  addAll(queues.instanceManager, stores.InstanceManager);
+  addAll(queues.engineImage, stores.EngineImage);
+  addAll(queues.volume, stores.Volume);
+  addAll(queues.attachment, stores.VolumeAttachment);
+  addAll(queues.engine, stores.Engine);
+  addAll(queues.replica, stores.Replica);
+  addAll(queues.snapshot, stores.Snapshot);
+  addAll(queues.orphan, stores.Orphan);
+}
+
+/** Calls with the current and the previous version, as far as there are. */
+function onEach<T extends StoredObject>(store: ObjectStore<T>, call: (object: T) => void): void {
+  store.onChange((current, previous) => {
+    if (current !== null) call(current);
+    if (previous !== null && current === null) call(previous);
+  });
+}
+
+function wire(context: ControllerContext, queues: Queues): void {
+  wireVolumes(context, queues);
+  wireNodes(context, queues);
+  const { stores } = context.datastore;
+  onEach(stores.Setting, ({ metadata }) => queues.setting.add(metadata.name));
+  onEach(stores.EngineImage, ({ metadata }) => queues.engineImage.add(metadata.name));
+  onEach(stores.Orphan, ({ metadata }) => queues.orphan.add(metadata.name));
+  // A setting may change what volumes and nodes want.
+  stores.Setting.onChange((current, previous) => {
+    if (current === null || current.value === previous?.value) return;
+    for (const { metadata } of stores.Volume.list()) queues.volume.add(metadata.name);
+    for (const { metadata } of stores.Node.list()) queues.node.add(metadata.name);
+    if (current.metadata.name === 'disable-snapshot-purge')
+      for (const { metadata } of stores.Snapshot.list()) queues.snapshot.add(metadata.name);
+  });
+}
+
+function wireVolumes({ datastore }: ControllerContext, queues: Queues): void {
+  const { stores } = datastore;
+  const snapshotsOf = (volume: string): void => {
+    for (const { metadata, spec, status } of stores.Snapshot.byIndex('volume', volume)) {
+      const settled = metadata.deletionTimestamp === null && status.creationTime !== '' && !spec.createSnapshot;
+      if (!settled || metadata.deletionTimestamp !== null) queues.snapshot.add(metadata.name);
+    }
+  };
+  onEach(stores.Volume, ({ metadata }) => {
+    queues.volume.add(metadata.name);
+    queues.attachment.add(metadata.name);
+    for (const engine of stores.Engine.byIndex('volume', metadata.name)) queues.engine.add(engine.metadata.name);
+    for (const replica of stores.Replica.byIndex('volume', metadata.name))
+      if (replica.metadata.deletionTimestamp !== null) queues.replica.add(replica.metadata.name);
+    snapshotsOf(metadata.name);
+  });
+  onEach(stores.VolumeAttachment, ({ metadata }) => {
+    queues.attachment.add(metadata.name);
+    queues.volume.add(metadata.name);
+  });
+  onEach(stores.Engine, ({ metadata, spec }) => {
+    queues.engine.add(metadata.name);
+    queues.volume.add(spec.volumeName);
+    for (const { metadata: snapshot } of stores.Snapshot.byIndex('volume', spec.volumeName))
+      queues.snapshot.add(snapshot.name);
+    for (const replica of stores.Replica.byIndex('volume', spec.volumeName))
+      if (replica.metadata.deletionTimestamp !== null) queues.replica.add(replica.metadata.name);
+  });
+  onEach(stores.Replica, ({ metadata, spec }) => {
+    queues.replica.add(metadata.name);
+    queues.volume.add(spec.volumeName);
+  });
+  stores.Replica.onChange((current, previous) => {
+    // The disk counts its replicas.
+    const changed =
+      current?.spec.diskID !== previous?.spec.diskID || current?.spec.volumeSize !== previous?.spec.volumeSize;
+    if (!changed) return;
+    for (const node of new Set([current?.spec.nodeID ?? '', previous?.spec.nodeID ?? '']))
+      if (node !== '') queues.node.add(node);
+  });
+  onEach(stores.Snapshot, ({ metadata, spec }) => {
+    queues.snapshot.add(metadata.name);
+    if (metadata.deletionTimestamp !== null) queues.volume.add(spec.volume);
+  });
+}
+
+function wireNodes({ datastore }: ControllerContext, queues: Queues): void {
+  const { stores } = datastore;
+  const allOn = (node: string): void => {
+    for (const { metadata } of stores.InstanceManager.byIndex('node', node)) queues.instanceManager.add(metadata.name);
+    for (const { metadata } of stores.Engine.byIndex('node', node)) queues.engine.add(metadata.name);
+    for (const { metadata } of stores.Replica.byIndex('node', node)) queues.replica.add(metadata.name);
+    for (const { metadata } of stores.Orphan.byIndex('node', node)) queues.orphan.add(metadata.name);
+  };
+  const needy = (): void => {
+    // Nodes that come, go or gain space matter to volumes that lack something, and to whom they belonged.
+    for (const { metadata, status } of stores.Volume.list())
+      if (status.state !== 'detached' || status.blockedBy.length > 0) queues.volume.add(metadata.name);
+  };
+  onEach(stores.Node, ({ metadata }) => {
+    queues.node.add(metadata.name);
+    allOn(metadata.name);
+    needy();
+    for (const { metadata: image } of stores.EngineImage.list()) queues.engineImage.add(image.name);
+  });
+  // Whether a node is there decides who owns what.
+  stores.Node.onChange((current, previous) => {
+    const ready = (node: typeof current): string =>
+      node?.status.conditions.find(({ type }) => type === 'Ready')?.reason ?? (node === null ? 'gone' : '');
+    if (ready(current) === ready(previous)) return;
+    for (const { metadata } of stores.Volume.list()) queues.volume.add(metadata.name);
+    for (const { metadata } of stores.Engine.list()) queues.engine.add(metadata.name);
+    for (const { metadata } of stores.Replica.list()) queues.replica.add(metadata.name);
+    for (const { metadata } of stores.InstanceManager.list()) queues.instanceManager.add(metadata.name);
+  });
+  stores.InstanceManager.onChange((current, previous) => {
+    const manager = current ?? previous;
+    if (manager === null) return;
+    queues.instanceManager.add(manager.metadata.name);
+    queues.node.add(manager.spec.nodeID);
+    wakeInstances(datastore, queues, current, previous);
+    if (current?.status.currentState !== previous?.status.currentState) {
+      needy();
+      allOn(manager.spec.nodeID);
+    }
+  });
+  onEach(datastore.kubeNodes, ({ metadata }) => {
+    queues.node.add(metadata.name);
+    for (const { metadata: attachment } of stores.VolumeAttachment.list()) queues.attachment.add(attachment.name);
+  });
+  onEach(datastore.pods, ({ metadata, nodeName }) => {
+    if (stores.InstanceManager.get(metadata.name) !== null) queues.instanceManager.add(metadata.name);
+    if (nodeName !== '' && metadata.labels['app'] === 'longhorn-manager') queues.node.add(nodeName);
+    const image = metadata.labels['longhorn.io/engine-image'];
+    if (image !== undefined) queues.engineImage.add(image);
+  });
+  onEach(datastore.daemonSets, ({ metadata }) => {
+    const image = metadata.labels['longhorn.io/engine-image'];
+    if (image !== undefined) queues.engineImage.add(image);
+  });
+}
+
+/** Engines and replicas whose process changed. */
+function wakeInstances(
+  _datastore: ControllerContext['datastore'],
+  queues: Queues,
+  current: { status: { instanceEngines: object; instanceReplicas: object } } | null,
+  previous: { status: { instanceEngines: object; instanceReplicas: object } } | null,
+): void {
+  const wake = (queue: ReconcileQueue, now: object, before: object): void => {
+    for (const name of new Set([...Object.keys(now), ...Object.keys(before)]))
+      if (JSON.stringify(Reflect.get(now, name)) !== JSON.stringify(Reflect.get(before, name))) queue.add(name);
+  };
+  wake(queues.engine, current?.status.instanceEngines ?? {}, previous?.status.instanceEngines ?? {});
+  wake(queues.replica, current?.status.instanceReplicas ?? {}, previous?.status.instanceReplicas ?? {});
+}

@@ -1,0 +1,87 @@
+/** The daemon of one node: caches, webhooks, first objects, controllers, API. Stops cleanly in reverse order. */
+import type { KubeConfig } from '@kubernetes/client-node';
+import type { Logger } from 'pino';
+import type { TlsMaterial } from '@longhorn/shared-types/grpc/tls';
+import { bootstrapImages, bootstrapNode, bootstrapSettings } from './bootstrap.ts';
+import type { Clock } from './clock.ts';
+import type { ControllerContext, Images, NodeEnvironment } from './controllers/context.ts';
+import { makeControllers } from './controllers/wiring.ts';
+import { Datastore } from './datastore/datastore.ts';
+import { EventRecorder } from './datastore/event-recorder.ts';
+import { KubeHttp } from './datastore/kube-http.ts';
+import { InstanceManagers } from './instance-client/instance-managers.ts';
+import { startWebhookServer } from './webhooks/webhook-server.ts';
+
+export interface DaemonOptions {
+  kubeConfig: KubeConfig;
+  nodeName: string;
+  podIp: string;
+  podName: string;
+  namespace: string;
+  serviceAccount: string;
+  images: Images;
+  environment: NodeEnvironment;
+  tls: TlsMaterial | null;
+  clock: Clock;
+  log: Logger;
+  randomBytes: (count: number) => Buffer;
+  uuid: () => string;
+}
+
+export interface Daemon {
+  stop: () => Promise<void>;
+}
+
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  const { clock, log, namespace } = options;
+  const transport = new KubeHttp(options.kubeConfig);
+  const datastore = new Datastore({ transport, namespace, clock, log });
+  const hex = (): string => options.randomBytes(4).toString('hex');
+  const events = new EventRecorder({
+    transport,
+    namespace,
+    clock,
+    log,
+    host: options.nodeName,
+    suffix: () => options.randomBytes(8).toString('hex'),
+  });
+  const managers = new InstanceManagers(options.tls);
+  const context: ControllerContext = {
+    me: options.nodeName,
+    namespace,
+    serviceAccount: options.serviceAccount,
+    images: options.images,
+    environment: options.environment,
+    datastore,
+    managers,
+    events,
+    clock,
+    log,
+    hex,
+    uuid: options.uuid,
+  };
+  await datastore.start();
+  log.info('caches are filled');
+  const webhooks = await startWebhookServer({
+    datastore,
+    host: options.podIp,
+    podName: options.podName,
+    clock,
+    log,
+    randomBytes: options.randomBytes,
+  });
+  await bootstrapSettings(context);
+  await bootstrapNode(context);
+  await bootstrapImages(context);
+  const controllers = makeControllers(context);
+  controllers.start();
+  log.info({ node: options.nodeName }, 'controllers are running');
+  return {
+    async stop() {
+      await controllers.stop();
+      await webhooks.stop();
+      await datastore.stop();
+      managers.close();
+    },
+  };
+}

@@ -1,0 +1,80 @@
+/** Every maximum of the manager in one place; relations between them are asserted at load. */
+import { strict as assert } from 'node:assert';
+
+export const limits = {
+  /** Keys that one controller works on at the same time. */
+  workersPerController: 5,
+  /** Distinct keys that one queue holds; more is a leak, not load. */
+  queueKeysMax: 100_000,
+  /** Back-off of a failing key. */
+  retryDelayMinMs: 50,
+  retryDelayMaxMs: 30_000,
+  /** Delay of a key whose write lost against somebody else's: the cache catches up within it. */
+  conflictDelayMs: 20,
+  /** A stalled key is looked at again after this time even if nothing happens. */
+  stalledRecheckMs: 60_000,
+  /** All keys are looked at again in this interval: a net under lost events, not a way of working. */
+  resyncIntervalMs: 10 * 60_000,
+
+  /** Objects in one page of a list call. */
+  listPageSize: 500,
+  /** One API call. */
+  apiCallTimeoutMs: 30_000,
+  /** How long the API server keeps a watch open, and how long after that the client gives up on it. */
+  watchTimeoutS: 300,
+  watchInactivityMs: 330_000,
+  watchRetryMinMs: 250,
+  watchRetryMaxMs: 10_000,
+  /** Deleted objects that a cache remembers, so that a late answer does not bring one back. */
+  deletedUidsMax: 4096,
+  /** Tries of a read-modify-write before the conflict is passed on. */
+  conflictTriesMax: 10,
+
+  /** Events waiting to be written; further ones are dropped and counted. */
+  eventQueueMax: 1000,
+  /** Equal events within this time are counted on one object. */
+  eventAggregationMs: 10 * 60_000,
+  eventAggregationsMax: 4096,
+
+  /** One call of an instance manager. */
+  instanceCallTimeoutMs: 60_000,
+  /** Liveness of a stream is checked by keepalive pings. */
+  keepaliveIntervalMs: 10_000,
+  keepaliveTimeoutMs: 5_000,
+  streamRetryMinMs: 200,
+  streamRetryMaxMs: 5_000,
+  /** Message size of snapshot lists and the like. */
+  grpcMessageBytesMax: 32 * 1024 * 1024,
+
+  /** Engine that keeps dying is started again after this back-off. */
+  engineRestartDelayMinMs: 500,
+  engineRestartDelayMaxMs: 30_000,
+  /** An engine that ran this long is not counted as crash-looping any more. */
+  engineStableAfterMs: 60_000,
+  rebuildRetryDelayMinMs: 10_000,
+  rebuildRetryDelayMaxMs: 5 * 60_000,
+  /** Progress of rebuilds, purges and the like is polled in this interval, only while there is one. */
+  progressPollMs: 2_000,
+  /** Snapshot sizes of a running engine. */
+  snapshotPollMs: 60_000,
+
+  /** Replicas of a failed start are tried again after this time. */
+  replicaStartRetryMs: 10_000,
+  replicaReuseDelayMinMs: 5_000,
+  replicaReuseDelayMaxMs: 3 * 60_000,
+  rebuildRetriesMax: 5,
+  scheduleRetryMs: 30_000,
+  autoSalvageWindowMs: 60_000,
+
+  diskPollMs: 30_000,
+  podRecreateDelayMinMs: 1_000,
+  podRecreateDelayMaxMs: 120_000,
+  /** A kubelet's Ready=False is believed after this time, Ready=Unknown at once. */
+  kubeletGraceMs: 15_000,
+  engineImageExpiryMs: 60 * 60_000,
+} as const;
+
+assert(limits.retryDelayMinMs < limits.retryDelayMaxMs);
+assert(limits.watchInactivityMs > limits.watchTimeoutS * 1000, 'the client must outwait the server');
+assert(limits.keepaliveTimeoutMs < limits.keepaliveIntervalMs);
+assert(limits.engineRestartDelayMinMs < limits.engineRestartDelayMaxMs);

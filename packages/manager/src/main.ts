@@ -1,0 +1,103 @@
+/** `longhorn-manager`: the command line. Joins the real clock, randomness, files and API server. */
+import { randomBytes, randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { KubeConfig } from '@kubernetes/client-node';
+import { Command } from 'commander';
+import { pino } from 'pino';
+import { readTlsMaterial, type TlsMaterial } from '@longhorn/shared-types/grpc/tls';
+import { systemClock } from './clock.ts';
+import { startDaemon } from './daemon.ts';
+
+interface DaemonFlags {
+  engineImage: string;
+  instanceManagerImage: string;
+  shareManagerImage: string;
+  backingImageManagerImage: string;
+  supportBundleManagerImage: string;
+  managerImage: string;
+  serviceAccount: string;
+  kubeConfig?: string;
+}
+
+function required(name: string): string {
+  const value = process.env[name] ?? '';
+  if (value === '') throw new Error(`the environment variable ${name} must be set`);
+  return value;
+}
+
+function loadKubeConfig(path: string | undefined): KubeConfig {
+  const config = new KubeConfig();
+  if (path !== undefined && path !== '') config.loadFromFile(path);
+  else config.loadFromDefault();
+  return config;
+}
+
+function loadTls(): TlsMaterial | null {
+  const folder = process.env['TLS_DIR'] ?? '/tls-files/';
+  return existsSync(`${folder}/tls.crt`) ? readTlsMaterial(folder) : null;
+}
+
+async function runDaemon(flags: DaemonFlags, debug: boolean): Promise<void> {
+  const nodeName = required('NODE_NAME');
+  const log = pino({
+    level: debug ? 'debug' : (process.env['LONGHORN_LOG_LEVEL'] ?? 'info'),
+    base: { node: nodeName },
+  });
+  const daemon = await startDaemon({
+    kubeConfig: loadKubeConfig(flags.kubeConfig),
+    nodeName,
+    podIp: process.env['POD_IP'] ?? '',
+    podName: process.env['POD_NAME'] ?? '',
+    namespace: process.env['POD_NAMESPACE'] ?? 'longhorn-system',
+    serviceAccount: flags.serviceAccount,
+    images: {
+      engine: flags.engineImage,
+      instanceManager: flags.instanceManagerImage,
+      manager: flags.managerImage,
+      shareManager: flags.shareManagerImage,
+      backingImageManager: flags.backingImageManagerImage,
+      supportBundleManager: flags.supportBundleManagerImage,
+    },
+    environment: {
+      hostRoot: process.env['LONGHORN_HOST_ROOT'] ?? '/host',
+      dataRoot: process.env['LONGHORN_DATA_ROOT'] ?? '/var/lib/longhorn',
+      engineBinariesDir: process.env['LONGHORN_ENGINE_BINARIES_DIR'] ?? '/engine-binaries',
+    },
+    tls: loadTls(),
+    clock: systemClock,
+    log,
+    randomBytes,
+    uuid: randomUUID,
+  });
+  const stop = (signal: string): void => {
+    log.info({ signal }, 'stopping');
+    daemon.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.error({ err: error }, 'could not stop cleanly');
+        process.exit(1);
+      },
+    );
+  };
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+}
+
+const program = new Command('longhorn-manager').option('-d, --debug', 'log more', false);
+program
+  .command('daemon')
+  .requiredOption('--engine-image <image>', 'default engine image')
+  .requiredOption('--instance-manager-image <image>', 'instance manager image')
+  .requiredOption('--share-manager-image <image>', 'share manager image')
+  .option('--backing-image-manager-image <image>', 'backing image manager image', '')
+  .option('--support-bundle-manager-image <image>', 'support bundle image', '')
+  .requiredOption('--manager-image <image>', 'image of this daemon')
+  .requiredOption('--service-account <name>', 'service account of the pods that it makes')
+  .option('--kube-config <path>', 'kubeconfig; by default that of the pod')
+  .option('--upgrade-version-check', 'accepted for compatibility', false)
+  .action((flags: DaemonFlags) => runDaemon(flags, program.opts<{ debug: boolean }>().debug));
+
+program.parseAsync().catch((error: unknown) => {
+  console.error(error instanceof Error ? `Error starting manager: ${error.message}` : error);
+  process.exit(1);
+});

@@ -1,0 +1,9 @@
+/** Annotations and finalizers of ours on objects of ours, beyond upstream's. */
+export const OWN_ANNOTATION = {
+  /** On an Engine: the node where its last process could not be seen to stop. */
+  unconfirmedStop: 'longhorn.io/engine-stop-unconfirmed-on',
+  /** On a Replica that is being deleted: the last holder of the newest data may go too. */
+  forceDelete: 'longhorn.io/force-delete-last-replica',
+  /** On an Orphan: data of a replica that was deleted on purpose while its node was away. */
+  deletedReplica: 'longhorn.io/deleted-replica',
+} as const;
