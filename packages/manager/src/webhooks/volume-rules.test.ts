@@ -1,9 +1,9 @@
 import { newObject } from '@longhorn/shared-types';
 import { describe, expect, it } from 'vitest';
+import { applyPatch } from '../../test/apply-patch.ts';
 import { mutate, validate } from './admission.ts';
 import { NO_FACTS, type AdmissionFacts } from './admission-facts.ts';
 import type { JsonObject } from './json-object.ts';
-import type { PatchOperation } from './json-patch.ts';
 import { AdmissionError } from './problem.ts';
 
 const ENGINE_IMAGE = 'longhornio/longhorn-engine:v1.10.1';
@@ -14,25 +14,9 @@ function volume(spec: JsonObject, name = 'vol-1'): JsonObject {
   return { apiVersion: 'longhorn.io/v1beta2', kind: 'Volume', metadata: { name, namespace: 'longhorn-system' }, spec };
 }
 
-function patched(object: JsonObject, operations: PatchOperation[]): JsonObject {
-  const result = structuredClone(object);
-  for (const operation of operations) {
-    const keys = operation.path
-      .split('/')
-      .slice(1)
-      .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
-    const last = keys.pop()!;
-    let parent: JsonObject = result;
-    for (const key of keys) parent = parent[key] as JsonObject;
-    if (operation.op === 'add') parent[last] = operation.value;
-    else delete parent[last];
-  }
-  return result;
-}
-
 function stored(object: JsonObject, old: JsonObject | null = null, facts = FACTS): JsonObject {
   const operation = old === null ? 'CREATE' : 'UPDATE';
-  return patched(object, mutate({ kind: 'Volume', operation, object, old }, facts));
+  return applyPatch(object, mutate({ kind: 'Volume', operation, object, old }, facts));
 }
 
 function refusals(object: JsonObject, old: JsonObject | null = null, facts = FACTS): string[] {
