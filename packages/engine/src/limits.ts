@@ -67,3 +67,27 @@ assert(REGION_BYTES % BLOCK_BYTES === 0, 'a region is whole blocks');
 assert(UNMAP_PIECE_BYTES % BLOCK_BYTES === 0, 'a piece of an unmap is whole blocks');
 assert(RANGE_HASH_BYTES_MAX % RANGE_HASH_PIECE_BYTES === 0, 'a range is whole pieces');
 assert(LIVE_CHAIN_MAX < 255, 'a layer number fits a byte of the block index');
+
+/** Copies between layers and between replicas move pieces of this size. */
+export const COPY_PIECE_BYTES = 2 << 20;
+/** Pieces of a file transfer in flight. */
+export const COPY_PIECES_IN_FLIGHT = 8;
+/** Ranges of one piece when blocks with data and without take turns; more are sent as separate pieces. */
+export const COPY_RANGES_MAX = COPY_PIECE_BYTES / BLOCK_BYTES;
+/** The receiver of a file ends after this long without a request. */
+export const RECEIVER_IDLE_MS = 90_000;
+/** How long a sender tries to reach a receiver. */
+export const RECEIVER_CONNECT_MS = 120_000;
+export const RECEIVER_RETRY_MS = 1000;
+/** A transfer that broke is started again this often. */
+export const FILE_TRIES_MAX = 3;
+/** Finished hash jobs that are remembered, and failed ones. */
+export const HASH_JOBS_KEPT = 10;
+/** A snapshot is hashed in pieces of this size, so that I/O is served in between. */
+export const HASH_PIECE_BYTES = 256 << 10;
+export const HASH_LOCK_RETRY_MS = 1000;
+/** Layers whose data is copied are begun to be written to the device after this many bytes. */
+export const COPY_WRITEBACK_BYTES = 64 << 20;
+
+assert(COPY_PIECE_BYTES % BLOCK_BYTES === 0, 'a piece of a copy is whole blocks');
+assert(RECEIVER_RETRY_MS < RECEIVER_CONNECT_MS, 'a receiver is tried more than once');

@@ -44,6 +44,8 @@ export interface DataFile {
   write(from: Buffer, at: number, length: number, offset: number): void;
   /** Writes the pieces one after the other. */
   writeJoined(pieces: readonly Buffer[], length: number, offset: number): void;
+  /** Writes all without holding up the calling thread; for copies in the background. */
+  writeLater(from: Buffer, at: number, length: number, offset: number): Promise<void>;
   /** Bytes that the last `write` or `writeJoined` wrote, failed or not. */
   readonly bytesWritten: number;
   /** Frees the range; it reads as zeros and counts as not allocated. */

@@ -26,6 +26,8 @@ export class OpenReplica {
   meta: VolumeMeta;
   disks: Map<string, Disk>;
   volume: Volume;
+  /** disks that a copy in the background reads or writes: unmap leaves them alone */
+  readonly busy = new Set<string>();
   /** why the replica is of no use any more; null while it is sound */
   fault: string | null = null;
 
@@ -65,7 +67,7 @@ export class OpenReplica {
   /** Whether an unmap may free what a layer below the head holds. */
   readonly isRemovable = (name: string): boolean => {
     const disk = this.disks.get(name);
-    return disk !== undefined && disk.isRemoved && childrenOf(this.disks, name).length === 1;
+    return disk !== undefined && disk.isRemoved && !this.busy.has(name) && childrenOf(this.disks, name).length === 1;
   };
 
   /** Live chain below the head, newest first. */

@@ -5,14 +5,17 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ReplicaService } from '@longhorn/shared-types/generated/ptypes';
+import { ReplicaService, SyncAgentService } from '@longhorn/shared-types/generated/ptypes';
 import { bindAddress } from '@longhorn/shared-types/grpc/address';
 import { addHealthService } from '@longhorn/shared-types/grpc/health';
 import { addReflection } from '@longhorn/shared-types/grpc/reflection';
 import { createServer, type RpcServer } from '@longhorn/shared-types/grpc/server';
+import type { Folder } from '../io/disk.ts';
 import { openNodeFolder } from '../io/node/node-folder.ts';
 import { systemClock, type ReplicaClock } from '../io/replica-clock.ts';
 import { SECTOR_BYTES } from '../limits.ts';
+import { SYNC_AGENT_PORT_OFFSET, SyncAgent } from '../sync/sync-agent.ts';
+import { syncAgentHandlers } from '../sync/sync-agent-service.ts';
 import { backingLayer } from './backing-file.ts';
 import { DataServer } from './data-server.ts';
 import { ReplicaIo } from './replica-io.ts';
@@ -49,6 +52,8 @@ export interface RunningReplica {
   readonly server: ReplicaServer;
   readonly controlPort: number;
   readonly dataPort: number;
+  /** 0: switched off */
+  readonly syncAgentPort: number;
   readonly dataSocketPath: string;
   stop(): Promise<void>;
 }
@@ -104,7 +109,13 @@ async function listenForData(options: RunReplicaOptions, data: DataServer): Prom
   return { port: dataPort, socketPath };
 }
 
-async function startServer(options: RunReplicaOptions): Promise<{ server: ReplicaServer; data: DataServer }> {
+interface StartedServer {
+  readonly server: ReplicaServer;
+  readonly data: DataServer;
+  readonly folder: Folder;
+}
+
+async function startServer(options: RunReplicaOptions): Promise<StartedServer> {
   const clock = options.clock ?? systemClock;
   const folder = await openNodeFolder(options.directory);
   const io = new ReplicaIo(clock);
@@ -125,16 +136,55 @@ async function startServer(options: RunReplicaOptions): Promise<{ server: Replic
     log: options.log,
   });
   if (options.sizeBytes !== null) await server.create(options.sizeBytes);
-  return { server, data };
+  return { server, data, folder };
+}
+
+interface StartedAgent {
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+/** The sync agent; with a control port of 0 every port of it is any free one. */
+async function startSyncAgent(options: RunReplicaOptions, { server, folder }: StartedServer): Promise<StartedAgent> {
+  if (!options.isSyncAgentOn) return { port: 0, stop: () => Promise.resolve() };
+  const { environment, volumeName, instanceName } = options;
+  const { host, port } = bindAddress(options.listen, environment['POD_IP'] ?? '');
+  const root = environment['LONGHORN_HOST_ROOT'] ?? '/host';
+  const dataRoot = environment['LONGHORN_DATA_ROOT'] ?? '/var/lib/longhorn';
+  const agent = new SyncAgent({
+    server,
+    folder,
+    clock: options.clock ?? systemClock,
+    identity: { volumeName, instanceName },
+    host,
+    firstPort: port === 0 ? 0 : port + SYNC_AGENT_PORT_OFFSET + 1,
+    portCount: options.syncAgentPortCount,
+    hashLockFile: join(`${root}${dataRoot}`, '.lock', 'hash'),
+    openBacking: server.options.openBacking,
+    log: options.log,
+  });
+  const rpc = createServer({ identity: { role: 'replica', volumeName, instanceName } });
+  rpc.add(SyncAgentService, syncAgentHandlers(agent));
+  addReflection(rpc);
+  const bound = await rpc.listen({ host, port: port === 0 ? 0 : port + SYNC_AGENT_PORT_OFFSET });
+  return {
+    port: bound,
+    stop: async () => {
+      await agent.stop();
+      await rpc.close();
+    },
+  };
 }
 
 /** Starts everything; used by `runReplica` and by tests. */
 export async function startReplica(options: RunReplicaOptions): Promise<RunningReplica> {
   checkOptions(options);
-  const { server, data } = await startServer(options);
+  const started = await startServer(options);
+  const { server, data } = started;
   const identity = { role: 'replica', volumeName: options.volumeName, instanceName: options.instanceName } as const;
   const control: RpcServer = createServer({ identity });
   const place = await listenForData(options, data);
+  const agent = await startSyncAgent(options, started);
   const names = { instanceName: options.instanceName, dataSocketPath: place.socketPath };
   control.add(ReplicaService, replicaHandlers(server, names));
   addHealthService(control, 'once');
@@ -145,11 +195,13 @@ export async function startReplica(options: RunReplicaOptions): Promise<RunningR
     server,
     controlPort,
     dataPort: place.port,
+    syncAgentPort: agent.port,
     dataSocketPath: place.socketPath,
     stop: async () => {
       await server.syncAll();
       server.io.stop();
       await data.close();
+      await agent.stop();
       await control.close();
     },
   };

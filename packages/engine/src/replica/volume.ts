@@ -38,8 +38,6 @@ export class Volume {
   /** oldest first; layer number n is `layers[n - 1]` */
   readonly layers: Layer[];
   readonly index: BlockIndex;
-  /** names of layers that a copy in the background reads or writes: unmap leaves them alone */
-  readonly busy = new Set<string>();
   /** files besides the head that changed since the last sync */
   private readonly changed = new Set<DataFile>();
   private readonly regions: RegionList;
@@ -250,7 +248,7 @@ export class Volume {
     const layers = [this.head];
     for (let number = this.headNumber - 1; number >= 1; number--) {
       const layer = this.layer(number);
-      if (layer.isBacking || this.busy.has(layer.name) || !isRemovable(layer.name)) break;
+      if (layer.isBacking || !isRemovable(layer.name)) break;
       layers.push(layer);
     }
     return layers;

@@ -163,6 +163,15 @@ class NodeDataFile implements DataFile {
     }
   }
 
+  async writeLater(from: Buffer, at: number, length: number, offset: number): Promise<void> {
+    await guarded('write', this.path, async () => {
+      for (let done = 0; done < length;) {
+        const { bytesWritten } = await this.handle.write(from, at + done, length - done, offset + done);
+        done += bytesWritten;
+      }
+    });
+  }
+
   punch(offset: number, length: number): void {
     const result = punchHole(this.fd, offset, length);
     if (result < 0) throw failure('fallocate', this.path, result);

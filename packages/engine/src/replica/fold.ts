@@ -1,0 +1,116 @@
+/**
+ * Copies between layers for the removal of snapshots. Both are safe beside running I/O: `fold` writes only where the upper
+ * layer hides the lower one, and unmap keeps off both layers meanwhile; `prune` frees only what the head hides,
+ * without another call in between.
+ */
+import type { DataFile, Folder } from '../io/disk.ts';
+import { BLOCK_BYTES, COPY_PIECE_BYTES, COPY_WRITEBACK_BYTES } from '../limits.ts';
+import type { OpenReplica } from './open-replica.ts';
+import { yieldToOthers } from './volume.ts';
+
+const PAIRS = 256;
+const ZEROS = Buffer.alloc(COPY_PIECE_BYTES);
+/** Runs of blocks that `prune` frees before it lets other work in. */
+const PRUNE_RUNS_MAX = 64;
+
+/** Copies the data of `upper` into `lower`, which then holds both disks' content, on stable storage. */
+export async function fold(
+  folder: Folder,
+  upper: string,
+  lower: string,
+  onProgress: (percent: number) => void,
+): Promise<void> {
+  const [upperStat, lowerStat] = [await folder.stat(upper), await folder.stat(lower)];
+  if (upperStat === null || lowerStat === null) throw new Error(`cannot merge ${upper} into ${lower}: not found`);
+  if (upperStat.inode === lowerStat.inode) return;
+  if (upperStat.sizeBytes < lowerStat.sizeBytes) {
+    throw new Error('file sizes are not equal and the parent file is larger than the child file');
+  }
+  const source = await folder.open(upper, 'read');
+  try {
+    const target = await folder.open(lower, 'write');
+    try {
+      if (upperStat.sizeBytes > lowerStat.sizeBytes) await target.truncate(upperStat.sizeBytes);
+      await copyExtents(source, target, upperStat.sizeBytes, onProgress);
+      await target.sync();
+    } finally {
+      await target.close();
+    }
+  } finally {
+    await source.close();
+  }
+}
+
+async function copyExtents(
+  source: DataFile,
+  target: DataFile,
+  sizeBytes: number,
+  onProgress: (percent: number) => void,
+): Promise<void> {
+  const pairs = new Float64Array(PAIRS * 2);
+  const buffer = Buffer.allocUnsafeSlow(COPY_PIECE_BYTES);
+  let sinceWriteback = 0;
+  for (let at = 0; at < sizeBytes;) {
+    const count = source.extents(at, sizeBytes, pairs);
+    for (let i = 0; i < count; i++) {
+      const start = Math.floor((pairs[i * 2] as number) / BLOCK_BYTES) * BLOCK_BYTES;
+      const end = Math.min(Math.ceil((pairs[i * 2 + 1] as number) / BLOCK_BYTES) * BLOCK_BYTES, sizeBytes);
+      for (let piece = start; piece < end; piece += COPY_PIECE_BYTES) {
+        const length = Math.min(COPY_PIECE_BYTES, end - piece);
+        await copyPiece(source, target, buffer, length, piece);
+        sinceWriteback += length;
+      }
+      if (sinceWriteback >= COPY_WRITEBACK_BYTES) {
+        await target.startWriteback();
+        sinceWriteback = 0;
+      }
+      at = end;
+      onProgress(Math.floor((end / sizeBytes) * 100));
+    }
+    if (count < PAIRS) return;
+  }
+}
+
+/** Allocated zeros stay allocated zeros: they hide what older layers hold, and take no room when written so. */
+async function copyPiece(
+  source: DataFile,
+  target: DataFile,
+  buffer: Buffer,
+  length: number,
+  offset: number,
+): Promise<void> {
+  const got = await source.read(buffer, 0, length, offset);
+  if (got < length) buffer.fill(0, got, length);
+  if (buffer.compare(ZEROS, 0, length, 0, length) === 0) target.zero(offset, length);
+  else await target.writeLater(buffer, 0, length, offset);
+}
+
+/** Frees in a removed snapshot directly under the head what the head hides. */
+export async function prune(replica: OpenReplica, name: string): Promise<void> {
+  const { volume } = replica;
+  for (let block = 0; block < volume.index.length;) {
+    if (replica.volume !== volume) throw new Error(`the chain has changed while ${name} was pruned`);
+    const number = volume.numberOf(name);
+    // A newer snapshot may have come between: then the next purge merges it.
+    if (number === 0 || number !== volume.headNumber - 1) return;
+    block = pruneSome(replica, number, block);
+    await yieldToOthers();
+  }
+}
+
+function pruneSome(replica: OpenReplica, number: number, from: number): number {
+  const { index, headNumber, layers } = replica.volume;
+  const layer = layers[number - 1];
+  let block = from;
+  for (let runs = 0; runs < PRUNE_RUNS_MAX && block < index.length && layer !== undefined;) {
+    const end = index.runEnd(block, index.length);
+    if (index.get(block) === headNumber) {
+      const offset = block * BLOCK_BYTES;
+      const length = Math.min(end * BLOCK_BYTES, layer.sizeBytes) - offset;
+      if (length > 0) layer.file.punch(offset, length);
+      runs++;
+    }
+    block = end;
+  }
+  return block;
+}

@@ -1,0 +1,305 @@
+/**
+ * The sync agent of a replica: moves files between replicas, purges, clones, exports and hashes snapshots. It lives in
+ * the replica's process (upstream's is a child process), so a purge and the I/O beside it know of each other.
+ */
+import { ReplicaService, SyncAgentService, type SyncFileInfo } from '@longhorn/shared-types/generated/ptypes';
+import { joinHostPort, splitHostPort } from '@longhorn/shared-types/grpc/address';
+import { createClient } from '@longhorn/shared-types/grpc/client';
+import type { Identity } from '@longhorn/shared-types/grpc/identity';
+import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
+import { replaceFile, type Folder } from '../io/disk.ts';
+import { rfc3339Seconds, type ReplicaClock } from '../io/replica-clock.ts';
+import { FILE_TRIES_MAX } from '../limits.ts';
+import { purge } from '../replica/purge.ts';
+import type { ReplicaServer } from '../replica/replica-server.ts';
+import { META_SUFFIX, snapshotFile, snapshotNameProblem } from '../replica/snapshot-chain.ts';
+import type { Layer } from '../replica/volume.ts';
+import { confinedName } from './confined-name.ts';
+import { idleJob, percentOf, runJob, type JobStatus } from './job-status.ts';
+import { startReceiver, type Receiver } from './receiver.ts';
+import { sendFile, sendSource } from './sender.ts';
+import { SnapshotHasher } from './snapshot-hash.ts';
+import { exportSnapshot } from './volume-export.ts';
+
+/** Upstream's port layout: the sync agent listens two above the replica. */
+export const SYNC_AGENT_PORT_OFFSET = 2;
+const LONG_CALL_MS = 24 * 3600 * 1000;
+
+export interface SyncAgentOptions {
+  readonly server: ReplicaServer;
+  readonly folder: Folder;
+  readonly clock: ReplicaClock;
+  readonly identity: Identity;
+  /** where receivers listen */
+  readonly host: string;
+  /** ports of receivers; 0 = any */
+  readonly firstPort: number;
+  readonly portCount: number;
+  readonly hashLockFile: string;
+  readonly openBacking: (() => Promise<Layer>) | null;
+  readonly log: (text: string) => void;
+}
+
+export interface FilesSyncRequest {
+  readonly fromAddress: string;
+  readonly toHost: string;
+  readonly files: readonly SyncFileInfo[];
+  readonly isFast: boolean;
+  readonly httpTimeoutSeconds: number;
+  readonly callTimeoutSeconds: number;
+}
+
+export interface CloneRequest {
+  readonly fromAddress: string;
+  readonly fromVolume: string;
+  readonly toHost: string;
+  readonly snapshot: string;
+  readonly httpTimeoutSeconds: number;
+}
+
+function syncAgentAddress(replicaAddress: string): string {
+  const { host, port } = splitHostPort(replicaAddress);
+  return joinHostPort(host, port + SYNC_AGENT_PORT_OFFSET);
+}
+
+export class SyncAgent {
+  readonly hasher: SnapshotHasher;
+  purgeStatus: JobStatus = idleJob();
+  rebuildStatus: JobStatus & { fromAddress: string } = { ...idleJob(), fromAddress: '' };
+  cloneStatus: JobStatus & { fromAddress: string; snapshot: string } = { ...idleJob(), fromAddress: '', snapshot: '' };
+  private readonly options: SyncAgentOptions;
+  private readonly receivers = new Set<Receiver>();
+  private lastPort: number;
+
+  constructor(options: SyncAgentOptions) {
+    this.options = options;
+    this.lastPort = options.firstPort - 1;
+    this.hasher = new SnapshotHasher(options.folder, options.hashLockFile, options.clock);
+  }
+
+  /** Ends all receivers. */
+  async stop(): Promise<void> {
+    this.hasher.reset();
+    for (const receiver of this.receivers) await receiver.stop();
+  }
+
+  async removeFile(name: string): Promise<void> {
+    this.refuseLive('file_name', name);
+    if (!(await this.options.folder.remove(name))) throw new Error(`remove ${name}: no such file or directory`);
+  }
+
+  async renameFile(from: string, to: string): Promise<void> {
+    this.refuseLive('old_file_name', from);
+    this.refuseLive('new_file_name', to);
+    await this.options.folder.rename(from, to);
+    await this.options.folder.sync();
+  }
+
+  /** A layer that reads are served from must not be changed, except while the replica is rebuilt. */
+  private refuseLive(field: string, name: string): void {
+    confinedName(field, name);
+    const { open } = this.options.server.io;
+    if (open === null || open.meta.isRebuilding || open.volume.numberOf(name) === 0) return;
+    throw new Error(`${field} ${name}: is a layer of the open replica; close the replica first`);
+  }
+
+  /** Starts a receiver for one file; returns its port. */
+  async launchReceiver(name: string, onBytes: (count: number) => void): Promise<{ receiver: Receiver; port: number }> {
+    this.refuseLive('to_file_name', name);
+    const { folder, clock, host, firstPort, portCount, log } = this.options;
+    const ports = { first: firstPort, count: portCount, last: this.lastPort };
+    const started = await startReceiver({ folder, name, clock, onBytes, log }, host, ports);
+    this.lastPort = started.port;
+    this.receivers.add(started.receiver);
+    void started.receiver.done.then(() => this.receivers.delete(started.receiver));
+    return started;
+  }
+
+  async sendFile(name: string, host: string, port: number, isFast: boolean, timeoutSeconds: number): Promise<void> {
+    confinedName('from_file_name', name);
+    const { folder, clock } = this.options;
+    await sendFile(folder, name, isFast, { host, port, requestTimeoutMs: timeoutSeconds * 1000, clock });
+  }
+
+  // -- rebuild
+
+  async syncFiles(request: FilesSyncRequest): Promise<void> {
+    if (this.purgeStatus.isRunning) throw new Error('replica is purging snapshots');
+    if (this.rebuildStatus.isRunning) throw new Error('replica is already rebuilding');
+    for (const file of request.files) {
+      confinedName('from_file_name', file.from_file_name);
+      confinedName('to_file_name', file.to_file_name);
+    }
+    this.rebuildStatus = { ...idleJob(), fromAddress: request.fromAddress };
+    const status = this.rebuildStatus;
+    const total = 1 + request.files.reduce((sum, file) => sum + file.actual_size, 0);
+    let processed = 1;
+    // A meta makes its image part of a chain: it comes after all images.
+    const images = request.files.filter((file) => !file.to_file_name.endsWith(META_SUFFIX));
+    const metas = request.files.filter((file) => file.to_file_name.endsWith(META_SUFFIX));
+    await runJob(status, async () => {
+      for (const file of [...images, ...metas]) {
+        const counts = file.actual_size > 0;
+        await this.pullFile(request, file, (count) => {
+          if (counts) processed += count;
+          status.progress = Math.min(percentOf(processed, total), 99);
+        });
+      }
+    });
+  }
+
+  /** Fetches one file from the source; a broken transfer is tried again and goes on from what is there. */
+  private async pullFile(
+    request: FilesSyncRequest,
+    file: SyncFileInfo,
+    onBytes: (count: number) => void,
+  ): Promise<void> {
+    let fetched = 0;
+    for (let tries = 1; ; tries++) {
+      let counted = 0;
+      try {
+        await this.pullOnce(request, file, (count) => {
+          counted += count;
+          // What was counted in a try before is not counted again.
+          if (counted > fetched) onBytes(counted - Math.max(fetched, counted - count));
+        });
+        return;
+      } catch (error) {
+        fetched = Math.max(fetched, counted);
+        if (tries >= FILE_TRIES_MAX) throw error;
+        this.options.log(`transfer of ${file.from_file_name} failed, is tried again: ${errorText(error)}`);
+      }
+    }
+  }
+
+  private async pullOnce(
+    request: FilesSyncRequest,
+    file: SyncFileInfo,
+    onBytes: (count: number) => void,
+  ): Promise<void> {
+    const { receiver, port } = await this.launchReceiver(file.to_file_name, onBytes);
+    const { volumeName = '' } = this.options.identity;
+    const source = createClient(SyncAgentService, syncAgentAddress(request.fromAddress), {
+      identity: { volumeName },
+      timeoutMs: request.callTimeoutSeconds > 0 ? request.callTimeoutSeconds * 1000 : LONG_CALL_MS,
+    });
+    try {
+      await source.FileSend({
+        from_file_name: file.from_file_name,
+        host: request.toHost,
+        port,
+        fast_sync: request.isFast,
+        file_sync_http_client_timeout: request.httpTimeoutSeconds,
+      });
+    } catch (error) {
+      await receiver.stop();
+      throw error;
+    } finally {
+      source.close();
+    }
+    if (!(await receiver.done)) throw new Error(`the transfer of ${file.from_file_name} was not completed`);
+  }
+
+  // -- purge
+
+  /** Starts a purge and returns at once. */
+  startPurge(): void {
+    if (this.purgeStatus.isRunning) throw new Error('replica is already purging snapshots');
+    if (this.rebuildStatus.isRunning) throw new Error('replica is already rebuilding');
+    const status = idleJob();
+    this.purgeStatus = status;
+    runJob(status, () =>
+      purge(this.options.server, (percent) => {
+        status.progress = percent;
+      }),
+    ).catch((error: unknown) => this.options.log(`purge failed: ${errorText(error)}`));
+  }
+
+  // -- clone and export
+
+  /** Sends the merged content of a snapshot of this replica. */
+  async exportVolume(
+    snapshot: string,
+    host: string,
+    port: number,
+    hasBacking: boolean,
+    timeoutSeconds: number,
+  ): Promise<void> {
+    const problem = snapshotNameProblem(snapshot);
+    if (problem !== null) throw new Error(problem);
+    const { folder, openBacking, clock } = this.options;
+    const exported = await exportSnapshot(folder, snapshot, hasBacking ? openBacking : null);
+    try {
+      const to = { host, port, requestTimeoutMs: timeoutSeconds * 1000, clock };
+      await sendSource(exported.source, true, to, null);
+    } finally {
+      await exported.close();
+    }
+  }
+
+  /** Makes this replica's content that of a snapshot of another volume's replica. */
+  async clone(request: CloneRequest): Promise<void> {
+    if (this.cloneStatus.isRunning) throw new Error('replica is already cloning a snapshot');
+    const problem = snapshotNameProblem(request.snapshot);
+    if (problem !== null) throw new Error(problem);
+    this.cloneStatus = { ...idleJob(), fromAddress: request.fromAddress, snapshot: request.snapshot };
+    const status = this.cloneStatus;
+    await runJob(status, async () => {
+      const sizeBytes = await this.sourceSize(request);
+      let processed = 0;
+      const image = snapshotFile(request.snapshot);
+      const { receiver, port } = await this.launchReceiver(image, (count) => {
+        processed += count;
+        status.progress = Math.min(percentOf(processed, sizeBytes), 99);
+      });
+      await this.exportTo(request, port, receiver);
+      await replaceFile(this.options.folder, `${image}${META_SUFFIX}`, '{"Parent":""}\n');
+      const { server, clock } = this.options;
+      await server.reload();
+      await server.revert(image, rfc3339Seconds(clock.now()));
+    });
+  }
+
+  private async sourceSize(request: CloneRequest): Promise<number> {
+    const client = createClient(ReplicaService, request.fromAddress, { identity: { volumeName: request.fromVolume } });
+    try {
+      const { replica } = await client.ReplicaGet({});
+      if (replica?.disks[snapshotFile(request.snapshot)] === undefined) {
+        throw new Error(`cannot find snapshot ${request.snapshot} in the source replica ${request.fromAddress}`);
+      }
+      return Number(replica.size);
+    } finally {
+      client.close();
+    }
+  }
+
+  private async exportTo(request: CloneRequest, port: number, receiver: Receiver): Promise<void> {
+    const source = createClient(SyncAgentService, syncAgentAddress(request.fromAddress), {
+      identity: { volumeName: request.fromVolume },
+      timeoutMs: LONG_CALL_MS,
+    });
+    try {
+      await source.VolumeExport({
+        snapshot_file_name: request.snapshot,
+        host: request.toHost,
+        port,
+        export_backing_image_if_exist: false,
+        file_sync_http_client_timeout: request.httpTimeoutSeconds,
+      });
+    } catch (error) {
+      await receiver.stop();
+      throw error;
+    } finally {
+      source.close();
+    }
+    if (!(await receiver.done)) throw new Error(`the transfer of snapshot ${request.snapshot} was not completed`);
+  }
+
+  /** Forgets what finished jobs have left. */
+  reset(): void {
+    this.hasher.reset();
+    if (!this.purgeStatus.isRunning) this.purgeStatus = idleJob();
+    if (!this.rebuildStatus.isRunning) this.rebuildStatus = { ...idleJob(), fromAddress: '' };
+    if (!this.cloneStatus.isRunning) this.cloneStatus = { ...idleJob(), fromAddress: '', snapshot: '' };
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * A window of a file in transfer: up to 2 MiB, told as ranges with data and the data itself.
+ *
+ *     | count u32 | (start u32, length u32) × count | data of range 1 | data of range 2 | …
+ *
+ * Starts are relative to the window; what no range covers is a hole. Both ends hash this form, so that equal hashes
+ * mean equal data in an equal layout: a hole and zeros are not the same in a layer.
+ */
+import type { DataFile } from '../io/disk.ts';
+import { BLOCK_BYTES, COPY_PIECE_BYTES, COPY_RANGES_MAX } from '../limits.ts';
+
+export const WINDOW_BYTES_MAX = 4 + COPY_RANGES_MAX * 8 + COPY_PIECE_BYTES;
+
+export interface WindowBuffer {
+  readonly bytes: Buffer;
+  readonly pairs: Float64Array;
+}
+
+export function windowBuffer(): WindowBuffer {
+  return { bytes: Buffer.allocUnsafeSlow(WINDOW_BYTES_MAX), pairs: new Float64Array(COPY_RANGES_MAX * 2) };
+}
+
+/** What windows are read from: a file, or a snapshot with all that it stands on. */
+export interface WindowSource {
+  readonly sizeBytes: number;
+  /** As `DataFile.extents`, in whole blocks or up to the end of the file. */
+  extents(from: number, to: number, into: Float64Array): number;
+  read(into: Buffer, at: number, length: number, offset: number): Promise<number>;
+}
+
+/** Ranges of whole blocks: two that share a block become one. */
+export function blockRanges(pairs: Float64Array, count: number, from: number, to: number): number {
+  let kept = 0;
+  for (let i = 0; i < count; i++) {
+    const start = Math.max(Math.floor((pairs[i * 2] as number) / BLOCK_BYTES) * BLOCK_BYTES, from);
+    const end = Math.min(Math.ceil((pairs[i * 2 + 1] as number) / BLOCK_BYTES) * BLOCK_BYTES, to);
+    if (kept > 0 && start <= (pairs[kept * 2 - 1] as number)) {
+      pairs[kept * 2 - 1] = end;
+      continue;
+    }
+    pairs[kept * 2] = start;
+    pairs[kept * 2 + 1] = end;
+    kept++;
+  }
+  return kept;
+}
+
+export interface Window {
+  /** bytes of the whole form in the buffer */
+  readonly length: number;
+  readonly dataBytes: number;
+}
+
+/** Reads [begin, end) of a source into the form above. */
+export async function readWindow(
+  source: WindowSource,
+  buffer: WindowBuffer,
+  begin: number,
+  end: number,
+): Promise<Window> {
+  const { bytes, pairs } = buffer;
+  const count = blockRanges(pairs, source.extents(begin, end, pairs), begin, end);
+  bytes.writeUInt32LE(count, 0);
+  let at = 4 + count * 8;
+  for (let i = 0; i < count; i++) {
+    const start = pairs[i * 2] as number;
+    const length = (pairs[i * 2 + 1] as number) - start;
+    bytes.writeUInt32LE(start - begin, 4 + i * 8);
+    bytes.writeUInt32LE(length, 8 + i * 8);
+    const got = await source.read(bytes, at, length, start);
+    if (got < length) bytes.fill(0, at + got, at + length);
+    at += length;
+  }
+  return { length: at, dataBytes: at - 4 - count * 8 };
+}
+
+/** Writes a received window: holes are made, data is written. Throws for one that is not well formed. */
+export async function writeWindow(
+  file: DataFile,
+  bytes: Buffer,
+  length: number,
+  begin: number,
+  end: number,
+  isFresh: boolean,
+): Promise<number> {
+  const count = length >= 4 ? bytes.readUInt32LE(0) : COPY_RANGES_MAX + 1;
+  if (count > COPY_RANGES_MAX || length < 4 + count * 8) throw new Error('window: wrong number of ranges');
+  let at = 4 + count * 8;
+  let position = begin;
+  for (let i = 0; i < count; i++) {
+    const start = begin + bytes.readUInt32LE(4 + i * 8);
+    const size = bytes.readUInt32LE(8 + i * 8);
+    if (start < position || size === 0 || start + size > end || at + size > length) {
+      throw new Error(`window: range ${i} is outside the window or out of order`);
+    }
+    if (start > position && !isFresh) file.punch(position, start - position);
+    await file.writeLater(bytes, at, size, start);
+    at += size;
+    position = start + size;
+  }
+  if (at !== length) throw new Error('window: data that belongs to no range');
+  if (end > position && !isFresh) file.punch(position, end - position);
+  return at - 4 - count * 8;
+}
