@@ -11,8 +11,11 @@ export class DoubtMap {
   private readonly settling = new Set<number>();
   /** Could not be settled for want of space: served by one member until tried again. */
   private readonly unsettleable = new Set<number>();
-  /** Born here and not noted by any replica: no FLUSHED may be sent, or the replicas would forget these regions. */
-  private readonly own = new Set<number>();
+  /**
+   * Born here and not noted by any replica: no FLUSHED may be sent, or the replicas would forget these regions. The value is the
+   * order of operations at that time: a write that was sent before may lie under what is in doubt.
+   */
+  private readonly own = new Map<number, number>();
   private regions: number;
 
   constructor(sizeBytes: number) {
@@ -50,8 +53,8 @@ export class DoubtMap {
   }
 
   /** A region that came into doubt in this process. */
-  addOwn(region: number): void {
-    this.own.add(region);
+  addOwn(region: number, order: number): void {
+    this.own.set(region, order);
     if (this.has(region)) return;
     this.doubt[region >> 3] = (this.doubt[region >> 3] ?? 0) | (1 << (region & 7));
     this.count++;
@@ -65,11 +68,11 @@ export class DoubtMap {
     this.count--;
   }
 
-  /** Clears the regions that lie wholly within the range. */
-  clearCovered(offset: number, length: number): void {
+  /** Clears the regions that lie wholly within the range of a write that was sent as number `order`. */
+  clearCovered(offset: number, length: number, order: number): void {
     const end = offset + length;
     for (let region = Math.ceil(offset / REGION_BYTES); (region + 1) * REGION_BYTES <= end; region++) {
-      this.clear(region);
+      if ((this.own.get(region) ?? 0) <= order) this.clear(region);
     }
   }
 

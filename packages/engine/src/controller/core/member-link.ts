@@ -36,7 +36,7 @@ export interface LinkEvents {
 export interface MemberLink {
   /** For people and for logs: `tcp://10.0.0.1:9502`. */
   readonly address: string;
-  /** The replica executes overlapping frames of a connection in order of arrival (capability `epoch`). */
+  /** The replica executes and answers overlapping changes of a connection in order of arrival (capability `epoch`). */
   readonly isOrdered: boolean;
   /** The replica knows FLUSH and FLUSHED (capability `flush`). */
   readonly canFlush: boolean;

@@ -16,6 +16,8 @@ import type { Buffer } from 'node:buffer';
 import type { CompletionSink } from '../../frontend/frontend.ts';
 import { FRAME_FLUSH, FRAME_READ, FRAME_UNMAP, FRAME_WRITE } from '../../protocol/replica-frame.ts';
 import { BLOCK_BYTES, REGION_BYTES, slotOfSeq, type CoreLimits } from './core-limits.ts';
+import { EAGAIN, EIO, ENOSPC } from './errno.ts';
+import { DoubtGate } from './doubt-gate.ts';
 import { DoubtMap } from './doubt-map.ts';
 import { FlushRounds } from './flush-rounds.ts';
 import { FrameLane } from './frame-lane.ts';
@@ -33,10 +35,6 @@ import { METRIC_READ, METRIC_WRITE, MetricsWindow } from './metrics-window.ts';
 import * as Op from './op-table.ts';
 import { RangeClaims, type Claim } from './range-claims.ts';
 import { WriteWidener } from './write-widener.ts';
-
-export const EIO = 5;
-export const EAGAIN = 11;
-export const ENOSPC = 28;
 
 export interface RunnerOptions {
   readonly sizeBytes: number;
@@ -63,6 +61,7 @@ export class OpRunner {
   private readonly lane: FrameLane;
   private readonly widener: WriteWidener;
   private readonly rounds: FlushRounds;
+  private readonly doubtGate: DoubtGate;
   /** Nothing out of the ordinary: a submission is sent at once. */
   private isPlain = false;
   private isBlocked = true;
@@ -89,6 +88,7 @@ export class OpRunner {
     this.lane = new FrameLane(options.limits.gatherBufferBytes, options.limits.gatherPayloadMax);
     this.widener = new WriteWidener(this);
     this.rounds = new FlushRounds(this);
+    this.doubtGate = new DoubtGate(this);
   }
 
   // Submission
@@ -202,8 +202,14 @@ export class OpRunner {
     const offset = ops.offset[i] as number;
     const length = ops.length[i] as number;
     if (kind === Op.KIND_READ && (this.isBlocked || !this.isFresh())) return false;
-    if (this.doubt.count > 0 && kind !== Op.KIND_UNMAP && !this.isSettled(i, kind, offset, length)) return false;
-    if (kind !== Op.KIND_READ && this.claims.count > 0 && this.claims.overlaps(offset, length)) return false;
+    if (this.doubt.count > 0 && kind !== Op.KIND_UNMAP && !this.doubtGate.isOpen(i, kind, offset, length)) return false;
+    if (kind !== Op.KIND_READ && this.claims.count > 0) {
+      // What was sent once does not wait for a claim that itself waits, for the end of a pause.
+      const flags = ops.flags[i] as number;
+      const onlyGranted = (flags & Op.FLAG_STARTED) !== 0;
+      const hasOwnClaim = (flags & Op.FLAG_WIDENED) !== 0;
+      if (!hasOwnClaim && this.claims.overlaps(offset, length, onlyGranted)) return false;
+    }
     if (!this.members.isOrdered && this.isBehindOverlap(i, kind, offset, length)) return false;
     if (kind === Op.KIND_READ) {
       this.sendRead(i, ((ops.flags[i] as number) & Op.FLAG_PINNED) !== 0 ? this.members.first() : null);
@@ -212,8 +218,8 @@ export class OpRunner {
     if (this.members.joiningMask !== 0) {
       // A joining member lacks older layers: a hole in its head would show them where the others show zeros.
       if (kind === Op.KIND_UNMAP) {
-        this.complete(i, 0);
-        return true;
+        if (!this.isBlocked) this.complete(i, 0);
+        return !this.isBlocked;
       }
       if (offset % BLOCK_BYTES !== 0 || length % BLOCK_BYTES !== 0) {
         this.begin(i);
@@ -224,53 +230,6 @@ export class OpRunner {
     }
     this.sendChange(i);
     return true;
-  }
-
-  /** Every region that the operation depends on is out of doubt; else asks for settling. */
-  private isSettled(i: number, kind: number, offset: number, length: number): boolean {
-    const ops = this.ops;
-    let isSettled = true;
-    const last = Math.floor((offset + length - 1) / REGION_BYTES);
-    for (let region = Math.floor(offset / REGION_BYTES); region <= last; region++) {
-      if (!this.doubt.has(region)) continue;
-      const start = region * REGION_BYTES;
-      const end = Math.min(start + REGION_BYTES, this.sizeBytes);
-      if (kind === Op.KIND_WRITE && offset <= start && offset + length >= end) continue;
-      if (this.doubt.isUnsettleable(region)) {
-        ops.flags[i] = (ops.flags[i] as number) | Op.FLAG_PINNED;
-        continue;
-      }
-      isSettled = false;
-      if (this.doubt.settlingCount() >= this.options.limits.copiesMax) return false;
-      if (this.doubt.startSettling(region)) this.askToSettle(region);
-    }
-    return isSettled;
-  }
-
-  private askToSettle(region: number): void {
-    let isDone = false;
-    this.call(() =>
-      this.options.settle(region, (errno) => {
-        assert(!isDone, 'a region is settled once');
-        isDone = true;
-        this.doubt.endSettling(region);
-        if (errno === 0) this.doubt.clear(region);
-        else if (errno === ENOSPC) this.doubt.noteUnsettleable(region);
-        else this.failWaitingIn(region, errno);
-        this.kick();
-        this.finish();
-      }),
-    );
-  }
-
-  private failWaitingIn(region: number, errno: number): void {
-    const ops = this.ops;
-    const waiting = ops.inOrder(
-      (i) => ops.state[i] === Op.STATE_WAITING && ops.overlaps(i, region * REGION_BYTES, REGION_BYTES),
-    );
-    for (const i of waiting) {
-      if (ops.kind[i] === Op.KIND_READ || ops.kind[i] === Op.KIND_WRITE) ops.errno[i] = errno;
-    }
   }
 
   /** With members that do not keep order: an overlapping change is on its way, or an earlier one waits. */
@@ -294,6 +253,17 @@ export class OpRunner {
     this.waitingTail = i;
   }
 
+  /** Puts operations that were sent already before all that wait. */
+  private waitFirst(operations: readonly number[]): void {
+    const ops = this.ops;
+    for (const i of operations.toReversed()) {
+      ops.state[i] = Op.STATE_WAITING;
+      ops.next[i] = this.waitingHead;
+      this.waitingHead = i;
+      if (this.waitingTail === 0) this.waitingTail = i;
+    }
+  }
+
   private retryWaiting(): void {
     const ops = this.ops;
     let previous = 0;
@@ -301,7 +271,7 @@ export class OpRunner {
     for (let i = this.waitingHead; i !== 0;) {
       const next = ops.next[i] as number;
       const errno = ops.errno[i] as number;
-      if (errno !== 0) this.complete(i, errno);
+      if (errno !== 0 && !this.isBlocked) this.complete(i, errno);
       else if (!this.tryStart(i)) {
         previous = i;
         i = ops.next[i] as number;
@@ -346,6 +316,7 @@ export class OpRunner {
     this.begin(i);
     ops.state[i] = Op.STATE_SENT;
     ops.sentAtMs[i] = this.now();
+    if (this.members.failed.length > 0) ops.flags[i] = (ops.flags[i] as number) | Op.FLAG_MISSED;
     const targets = ops.targets[i] as number;
     const mask = targets === 0 ? this.members.allMask : targets & this.members.allMask;
     ops.pending[i] = mask;
@@ -405,9 +376,15 @@ export class OpRunner {
     if (hasShared) lane.sent(isUnsent);
   }
 
-  /** Keeps client writes out of a range; `granted` is called once none is on its way in it. */
-  claim(offset: number, length: number, granted: () => void): Claim {
-    const claim = this.claims.add(offset, length, granted);
+  /**
+   * Keeps client writes out of a range; `granted` is called once none is on its way in it, and not during a pause, unless
+   * it is for an operation that the pause waits for. A granted claim counts as in flight.
+   */
+  claim(offset: number, length: number, isInFlight: boolean, granted: () => void): Claim {
+    const claim = this.claims.add(offset, length, isInFlight, () => {
+      this.inFlight++;
+      granted();
+    });
     this.recompute();
     this.kick();
     return claim;
@@ -415,6 +392,7 @@ export class OpRunner {
 
   unclaim(claim: Claim): void {
     this.claims.remove(claim);
+    if (claim.isGranted) this.inFlight--;
     this.recompute();
     this.kick();
   }
@@ -485,8 +463,12 @@ export class OpRunner {
     const isEverywhere = (noSpace & this.members.readingMask) === this.members.readingMask;
     for (const member of this.members.active.slice()) {
       if ((member.bit & noSpace) === 0) continue;
-      if (member.role === 'reading' && (isEverywhere || isCopy)) ops.errno[i] = ENOSPC;
-      else this.failMember(member, { reason: 'no-space', detail: 'no space left on device' });
+      if (member.role === 'reading' && (isEverywhere || isCopy)) {
+        ops.errno[i] = ENOSPC;
+        continue;
+      }
+      ops.flags[i] = (ops.flags[i] as number) | Op.FLAG_MISSED;
+      this.failMember(member, { reason: 'no-space', detail: 'no space left on device' });
     }
   }
 
@@ -529,16 +511,13 @@ export class OpRunner {
     const length = ops.length[i] as number;
     if (errno !== 0) {
       // Each may have stopped at another block: until it is settled, the range has no one content.
-      if (this.members.active.length > 1) {
-        const last = Math.floor((offset + length - 1) / REGION_BYTES);
-        for (let region = Math.floor(offset / REGION_BYTES); region <= last; region++) this.doubt.addOwn(region);
-        this.recompute();
-      }
+      if (this.members.active.length > 1) this.doubtGate.close(offset, length, this.nextOrder);
       this.complete(i, errno);
       return;
     }
     if (this.doubt.count > 0) {
-      this.doubt.clearCovered(offset, offset + length >= this.sizeBytes ? length + REGION_BYTES : length);
+      const covered = offset + length >= this.sizeBytes ? length + REGION_BYTES : length;
+      this.doubt.clearCovered(offset, covered, ops.order[i] as number);
       this.recompute();
     }
     this.metrics.add(METRIC_WRITE, length, this.age(i));
@@ -572,7 +551,11 @@ export class OpRunner {
     return member;
   }
 
-  /** What is not acknowledged goes to a new member too, in the order in which the others got it. */
+  /**
+   * What a returning member may lack is sent to it, in the order in which the others got it: what is not answered by
+   * all, and what it missed between its failure and now. Nothing older: a later write of the same place may be acknowledged.
+   * (One that joins gets what is answered by the copy.)
+   */
   private sendAgainTo(member: Member): void {
     const ops = this.ops;
     const isChange = (i: number): boolean => {
@@ -581,24 +564,27 @@ export class OpRunner {
       if (kind === Op.KIND_ROUND) return member.link.canFlush;
       return kind === Op.KIND_WRITE || kind === Op.KIND_UNMAP;
     };
+    const again: number[] = [];
     for (const i of ops.inOrder(isChange)) {
       const state = ops.state[i];
-      if (state !== Op.STATE_SENT && state !== Op.STATE_ANSWERED && state !== Op.STATE_FLUSHING) continue;
-      if (state === Op.STATE_ANSWERED) this.answeredCount--;
-      if (state === Op.STATE_FLUSHING) this.rounds.waiting--;
-      if (!member.link.isOrdered && state !== Op.STATE_SENT && ops.kind[i] !== Op.KIND_ROUND) {
+      const isRound = ops.kind[i] === Op.KIND_ROUND;
+      const wasMissed = state === Op.STATE_ANSWERED && (isRound || ((ops.flags[i] as number) & Op.FLAG_MISSED) !== 0);
+      if (state !== Op.STATE_SENT && !wasMissed) continue;
+      if (wasMissed) this.answeredCount--;
+      if (!member.link.isOrdered && state !== Op.STATE_SENT && !isRound) {
         // It does not keep order: these are sent to all once more, one after the other as far as they overlap.
         ops.renumber(i);
         ops.progress[i] = 0;
-        this.wait(i);
+        again.push(i);
         continue;
       }
       ops.state[i] = Op.STATE_SENT;
       ops.pending[i] = (ops.pending[i] as number) | member.bit;
-      if (ops.targets[i] !== 0) ops.targets[i] = (ops.targets[i] as number) | member.bit;
+      if (isRound) ops.targets[i] = (ops.targets[i] as number) | member.bit;
       member.link.expectAnswer(ops.seq[i] as number);
       this.addChange(member.lane, i);
     }
+    this.waitFirst(again);
   }
 
   failMember(member: Member, failure: MemberFailure): void {
@@ -615,13 +601,21 @@ export class OpRunner {
     this.members.drop(member);
     this.recompute();
     for (let i = 1; i < ops.high; i++) {
+      // Its bit will be another member's.
+      if (((ops.noSpace[i] as number) & member.bit) !== 0) ops.flags[i] = (ops.flags[i] as number) | Op.FLAG_MISSED;
+      ops.noSpace[i] = (ops.noSpace[i] as number) & ~member.bit;
+      ops.targets[i] = (ops.targets[i] as number) & ~member.bit;
       if (ops.state[i] !== Op.STATE_SENT || ((ops.pending[i] as number) & member.bit) === 0) continue;
       ops.pending[i] = (ops.pending[i] as number) & ~member.bit;
       if (ops.kind[i] !== Op.KIND_READ) {
+        if (member.role === 'reading') ops.flags[i] = (ops.flags[i] as number) | Op.FLAG_MISSED;
         if (ops.pending[i] === 0) this.allAnswered(i);
       } else if (((ops.flags[i] as number) & Op.FLAG_COPY) !== 0) {
         this.complete(i, EIO);
       } else {
+        // Back to the beginning: a pause need not wait for it.
+        ops.flags[i] = (ops.flags[i] as number) & ~Op.FLAG_STARTED;
+        this.inFlight--;
         ops.renumber(i);
         this.wait(i);
       }
@@ -633,7 +627,9 @@ export class OpRunner {
 
   complete(i: number, errno: number): void {
     const ops = this.ops;
-    if (((ops.flags[i] as number) & Op.FLAG_STARTED) !== 0) this.inFlight--;
+    const flags = ops.flags[i] as number;
+    if ((flags & Op.FLAG_STARTED) !== 0) this.inFlight--;
+    if ((flags & Op.FLAG_WIDENED) !== 0) this.widener.end(i);
     ops.state[i] = Op.STATE_DONE;
     ops.errno[i] = errno;
     ops.next[i] = 0;
@@ -663,7 +659,7 @@ export class OpRunner {
       if (this.kickWanted) {
         this.kickWanted = false;
         this.releaseAnswered();
-        this.claims.grant((offset, length) => this.ops.hasSentChangeIn(offset, length));
+        this.claims.grant(this.pauseDepth > 0, (offset, length) => this.ops.hasSentChangeIn(offset, length));
         this.retryWaiting();
         this.rounds.startIfDue();
       }

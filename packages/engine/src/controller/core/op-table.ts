@@ -34,10 +34,12 @@ export const FLAG_INTERNAL = 2;
 export const FLAG_COPY = 4;
 /** Counted as in flight. */
 export const FLAG_STARTED = 8;
-/** In a region that cannot be settled for want of space: served by the first member. */
+/** Served by the first member, even in doubt: the region cannot be settled for want of space, or a pause waits for it. */
 export const FLAG_PINNED = 16;
 /** Its buffer is the widened copy of the caller's. */
 export const FLAG_WIDENED = 32;
+/** A member that may come back, failed but not off the record, has perhaps not got it. */
+export const FLAG_MISSED = 64;
 
 const GENERATION_LIMIT = 2 ** (32 - SEQ_SLOT_BITS);
 

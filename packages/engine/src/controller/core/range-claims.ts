@@ -6,6 +6,8 @@
 export interface Claim {
   readonly offset: number;
   readonly length: number;
+  /** A pause waits for what this is for. */
+  readonly isInFlight: boolean;
   readonly granted: () => void;
   isGranted: boolean;
 }
@@ -18,8 +20,8 @@ export class RangeClaims {
     return this.claims.length;
   }
 
-  add(offset: number, length: number, granted: () => void): Claim {
-    const claim = { offset, length, granted, isGranted: false };
+  add(offset: number, length: number, isInFlight: boolean, granted: () => void): Claim {
+    const claim = { offset, length, isInFlight, granted, isGranted: false };
     this.claims.push(claim);
     this.waiting++;
     return claim;
@@ -32,17 +34,20 @@ export class RangeClaims {
     if (!claim.isGranted) this.waiting--;
   }
 
-  overlaps(offset: number, length: number): boolean {
-    return this.claims.some((claim) => overlap(claim, offset, length));
+  overlaps(offset: number, length: number, onlyGranted: boolean): boolean {
+    return this.claims.some((claim) => (claim.isGranted || !onlyGranted) && overlap(claim, offset, length));
   }
 
   /** Grants what can be granted; `isBusy` tells whether a write is on its way in a range. */
-  grant(isBusy: (offset: number, length: number) => boolean): void {
+  grant(isPaused: boolean, isBusy: (offset: number, length: number) => boolean): void {
     if (this.waiting === 0) return;
     // A copy: `granted` may add and remove claims.
     for (const [at, claim] of [...this.claims].entries()) {
       if (claim.isGranted || !this.claims.includes(claim)) continue;
-      const isBehind = this.claims.slice(0, at).some((earlier) => overlap(earlier, claim.offset, claim.length));
+      if (isPaused && !claim.isInFlight) continue;
+      // During a pause only granted claims end, so one that is in flight waits for no other.
+      const earlier = isPaused ? this.claims.filter((other) => other.isGranted) : this.claims.slice(0, at);
+      const isBehind = earlier.some((other) => overlap(other, claim.offset, claim.length));
       if (isBehind || isBusy(claim.offset, claim.length)) continue;
       claim.isGranted = true;
       this.waiting--;

@@ -8,7 +8,8 @@ import { Buffer } from 'node:buffer';
 import { FRAME_HEADROOM, type CompletionSink } from '../../frontend/frontend.ts';
 import type { MemberId } from './core-api.ts';
 import type { Member } from './member-set.ts';
-import { EAGAIN, EIO, type OpRunner } from './op-runner.ts';
+import { EAGAIN, EIO } from './errno.ts';
+import type { OpRunner } from './op-runner.ts';
 import type { Claim } from './range-claims.ts';
 
 interface Copy {
@@ -93,7 +94,7 @@ export class RangeCopier implements CompletionSink {
     lane.length = Math.min(copy.end - copy.offset, this.runner.options.limits.copyBytesMax);
     if (lane.buffer.length < FRAME_HEADROOM + lane.length)
       lane.buffer = Buffer.allocUnsafeSlow(FRAME_HEADROOM + lane.length);
-    lane.claim = this.runner.claim(copy.offset, lane.length, () => this.read(at));
+    lane.claim = this.runner.claim(copy.offset, lane.length, false, () => this.read(at));
   }
 
   private read(at: number): void {

@@ -8,7 +8,8 @@ import type { BlockTarget, CompletionSink } from '../../frontend/frontend.ts';
 import type { CoreControl, CoreMetrics, MemberId, MemberRole, MemberState, VolumeCoreOptions } from './core-api.ts';
 import { REGION_BYTES } from './core-limits.ts';
 import type { MemberLink } from './member-link.ts';
-import { EIO, OpRunner } from './op-runner.ts';
+import { EIO } from './errno.ts';
+import { OpRunner } from './op-runner.ts';
 import { FLAG_FUA, FLAG_INTERNAL, KIND_FLUSH, KIND_READ, KIND_UNMAP, KIND_WRITE } from './op-table.ts';
 import { RangeCopier } from './range-copier.ts';
 
