@@ -6,24 +6,24 @@ import { choice, flag, int64, integer, map, object, text } from './schema-fragme
 
 const spec = object(
   {
-    checksum: text('Expected SHA-512.'),
-    diskPath: text('Disk path.'),
-    diskUUID: text('Disk.'),
-    fileTransferred: flag('True once a backing image manager took over the file.'),
-    nodeID: text('Node that prepares the first file.'),
+    checksum: text('SHA-512 that the file must have, or has.'),
+    diskPath: text('Path of the disk.'),
+    diskUUID: text('UUID of the disk.'),
+    fileTransferred: flag('The manager of the disk has taken the file over.'),
+    nodeID: text('Node that prepares the first copy.'),
     parameters: map(text(''), 'Copied from spec.sourceParameters.'),
-    sourceType: choice(['download', 'upload', 'export-from-volume', 'restore', 'clone'], 'As BackingImage.'),
-    uuid: text('Backing image UUID.'),
+    sourceType: choice(['download', 'upload', 'export-from-volume', 'restore', 'clone'], 'Where the image comes from.'),
+    uuid: text('UUID of the backing image.'),
   },
   'What is wanted.',
 );
 
 const status = object(
   {
-    checksum: text('SHA-512.'),
-    currentState: text('Backing image state values.'),
-    ip: text('Pod IP.'),
-    message: text('Message.'),
+    checksum: text('SHA-512 that the file must have, or has.'),
+    currentState: text('State of the preparation.'),
+    ip: text('IP of its pod.'),
+    message: text('What is to be told about it.'),
     ownerID: text('Node whose manager takes care of this object.'),
     progress: integer('Percent done.'),
     runningParameters: map(
@@ -31,8 +31,8 @@ const status = object(
       'Parameters plus resolved values (sender address, snapshot name, volume size, http timeout, uuid).',
       { nullable: true },
     ),
-    size: int64('Bytes.'),
-    storageIP: text('Data traffic IP.'),
+    size: int64('Bytes of the file.'),
+    storageIP: text('IP that carries the data traffic.'),
   },
   'What is.',
 );

@@ -6,33 +6,33 @@ import { int64, integer, map, object, text } from './schema-fragments.ts';
 
 const spec = object(
   {
-    backingImages: map(text(''), 'Backing image name to UUID.'),
-    diskPath: text('Disk path.'),
-    diskUUID: text('Disk.'),
-    image: text('Manager image.'),
-    nodeID: text('Node.'),
+    backingImages: map(text(''), 'Backing images that are to be on the disk, by name, with their UUID.'),
+    diskPath: text('Path of the disk.'),
+    diskUUID: text('UUID of the disk.'),
+    image: text('Image that it runs.'),
+    nodeID: text('Node of the disk.'),
   },
   'What is wanted.',
 );
 
 const status = object(
   {
-    apiMinVersion: integer('3 in v1.10.1.'),
-    apiVersion: integer('3 in v1.10.1.'),
+    apiMinVersion: integer('Lowest version of its API that it serves.'),
+    apiVersion: integer('Version of its API.'),
     backingImageFileMap: map(
       object(
         {
-          currentChecksum: text('SHA-512.'),
-          message: text('Message.'),
-          name: text('Name.'),
+          currentChecksum: text('SHA-512 of the file.'),
+          message: text('What is to be told about it.'),
+          name: text('Name of the backing image.'),
           progress: integer('Percent done.'),
-          realSize: int64('Bytes.'),
-          senderManagerAddress: text('Peer.'),
-          sendingReference: integer('Active outgoing syncs.'),
-          size: int64('Bytes.'),
-          state: text('State.'),
-          uuid: text('UUID.'),
-          virtualSize: int64('Bytes.'),
+          realSize: int64('Bytes that it takes on the disk.'),
+          senderManagerAddress: text('Address of the manager that sends it.'),
+          sendingReference: integer('How many transfers to other disks are going on.'),
+          size: int64('Bytes of the file.'),
+          state: text('State of the copy.'),
+          uuid: text('UUID of the backing image.'),
+          virtualSize: int64('Bytes that a volume sees.'),
         },
         'One entry.',
       ),
@@ -40,9 +40,9 @@ const status = object(
       { nullable: true },
     ),
     currentState: text('running, stopped, starting, error, unknown.'),
-    ip: text('Pod IP.'),
+    ip: text('IP of its pod.'),
     ownerID: text('Node whose manager takes care of this object.'),
-    storageIP: text('Data traffic IP.'),
+    storageIP: text('IP that carries the data traffic.'),
   },
   'What is.',
 );

@@ -6,36 +6,36 @@ import { DATA_ENGINES, choice, flag, int64, integer, list, map, object, text } f
 
 const spec = object(
   {
-    checksum: text('Expected SHA-512, 128 lower case hex digits, or empty.'),
+    checksum: text('SHA-512 of the file, in hex.'),
     dataEngine: choice(DATA_ENGINES, 'Data engine.', { default: 'v1' }),
     diskFileSpecMap: map(
       object(
-        { dataEngine: choice(DATA_ENGINES, 'Engine of the disk.'), evictionRequested: flag('Copy should move away.') },
+        { dataEngine: choice(DATA_ENGINES, 'Data engine.'), evictionRequested: flag('The copy is to leave the disk.') },
         'One entry.',
       ),
       'Disk UUID to wanted copy. ',
     ),
-    diskSelector: list(text(''), 'Disk tags.'),
-    disks: map(text(''), 'Replaced by diskFileSpecMap; emptied by the upgrade code. '),
-    minNumberOfCopies: integer('>= 1.'),
-    nodeSelector: list(text(''), 'Node tags.'),
-    secret: text('Encryption secret name.'),
-    secretNamespace: text('Encryption secret namespace.'),
-    sourceParameters: map(text(''), 'See parameter table.'),
-    sourceType: choice(['download', 'upload', 'export-from-volume', 'restore', 'clone'], 'How the image is obtained.'),
+    diskSelector: list(text(''), 'Copies go only to disks that have all of these tags.'),
+    disks: map(text(''), 'No longer used; see diskFileSpecMap.'),
+    minNumberOfCopies: integer('At least so many copies.'),
+    nodeSelector: list(text(''), 'Copies go only to nodes that have all of these tags.'),
+    secret: text('Name of the secret with the key.'),
+    secretNamespace: text('Namespace of that secret.'),
+    sourceParameters: map(text(''), 'What the source needs, such as url or volume-name.'),
+    sourceType: choice(['download', 'upload', 'export-from-volume', 'restore', 'clone'], 'Where the image comes from.'),
   },
   'What is wanted.',
 );
 
 const status = object(
   {
-    checksum: text('SHA-512 of the first ready copy.'),
+    checksum: text('SHA-512 of the file, in hex.'),
     diskFileStatusMap: map(
       object(
         {
-          dataEngine: choice(DATA_ENGINES, 'Engine.'),
-          lastStateTransitionTime: text('Time, RFC 3339.'),
-          message: text('Message.'),
+          dataEngine: choice(DATA_ENGINES, 'Data engine.'),
+          lastStateTransitionTime: text('When the state changed last, RFC 3339.'),
+          message: text('What is to be told about it.'),
           progress: integer('Percent done.'),
           state: text(
             'pending, starting, ready-for-transfer, ready, in-progress, failed, failed-and-cleanup, unknown.',
@@ -48,12 +48,12 @@ const status = object(
     ),
     diskLastRefAtMap: map(text(''), 'Disk UUID to RFC 3339 time since the copy is unused.', { nullable: true }),
     ownerID: text('Node whose manager takes care of this object.'),
-    realSize: int64('Allocated bytes, used for disk accounting.'),
-    size: int64('File size in bytes.'),
-    uuid: text('8 hex digits; part of the directory name <name>-<uuid>.'),
+    realSize: int64('Bytes that it takes on the disk.'),
+    size: int64('Bytes of the file.'),
+    uuid: text('Part of the names of its folders.'),
     v2FirstCopyDisk: text('Disk UUID of the first v2 copy.'),
     v2FirstCopyStatus: text('Pending, in-progress, then ready / failed.'),
-    virtualSize: int64('qcow2 virtual size, >= size.'),
+    virtualSize: int64('Bytes that a volume sees.'),
   },
   'What is.',
 );

@@ -6,19 +6,19 @@ import { conditions, flag, object, text, time } from './schema-fragments.ts';
 
 const spec = object(
   {
-    backupTargetURL: text('Store URL, empty = disabled.'),
-    credentialSecret: text('Secret name in the Longhorn namespace.'),
-    pollInterval: text('Go duration string such as 5m0s; 0s = no polling.'),
-    syncRequestedAt: time('Set to now to trigger a sync.'),
+    backupTargetURL: text('URL of the store; empty: switched off.'),
+    credentialSecret: text('Secret with the credentials.'),
+    pollInterval: text('How often the store is looked at, such as 5m0s; 0s: never.'),
+    syncRequestedAt: time('Set to now to have the store looked at.'),
   },
   'What is wanted.',
 );
 
 const status = object(
   {
-    available: flag('Reachable.'),
-    conditions: conditions('Unavailable.'),
-    lastSyncedAt: time('Time.'),
+    available: flag('The store can be reached.'),
+    conditions: conditions('Unavailable: why the store cannot be reached.'),
+    lastSyncedAt: time('When the store was last looked at.'),
     ownerID: text('Node whose manager takes care of this object.'),
   },
   'What is.',

@@ -6,28 +6,28 @@ import { map, object, text, time } from './schema-fragments.ts';
 
 const spec = object(
   {
-    backupTargetName: text('Target; must not be empty.', { nullable: true }),
-    syncRequestedAt: time('Ask for a re-read.'),
-    volumeName: text('Volume name in the store; must not be empty.'),
+    backupTargetName: text('Backup target that it is in.', { nullable: true }),
+    syncRequestedAt: time('Set to now to have it compared with the store.'),
+    volumeName: text('Name of the volume in the store.'),
   },
   'What is wanted.',
 );
 
 const status = object(
   {
-    backingImageChecksum: text('SHA-512.'),
-    backingImageName: text('Backing image.'),
-    createdAt: text('Time, RFC 3339.'),
-    dataStored: text('Bytes stored, string.'),
+    backingImageChecksum: text('SHA-512 of the backing image.'),
+    backingImageName: text('Backing image of the volume.'),
+    createdAt: text('When its first backup was made, RFC 3339.'),
+    dataStored: text('Bytes that it takes in the store, as a decimal string.'),
     labels: map(text(''), 'Labels from the store.', { nullable: true }),
-    lastBackupAt: text('Time, RFC 3339.'),
-    lastBackupName: text('Latest backup.'),
-    lastModificationTime: time('Modification time of volume.cfg.'),
-    lastSyncedAt: time('Time.'),
-    messages: map(text(''), 'Keys error, info.', { nullable: true }),
+    lastBackupAt: text('When its last backup was made, RFC 3339.'),
+    lastBackupName: text('Name of its last backup.'),
+    lastModificationTime: time('When it changed last in the store.'),
+    lastSyncedAt: time('When it was last compared with the store.'),
+    messages: map(text(''), 'Errors and remarks, under the keys error and info.', { nullable: true }),
     ownerID: text('Node whose manager takes care of this object.'),
-    size: text('Bytes, as a decimal string.'),
-    storageClassName: text('StorageClass of the source PVC.'),
+    size: text('Bytes of the volume, as a decimal string.'),
+    storageClassName: text('Storage class of its claim.'),
   },
   'What is.',
 );

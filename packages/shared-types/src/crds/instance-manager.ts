@@ -53,14 +53,14 @@ const status = object(
     backingImages: map(
       object(
         {
-          currentChecksum: text('SHA-512.'),
-          diskUUID: text('Disk.'),
-          message: text('Message.'),
-          name: text('Name.'),
+          currentChecksum: text('SHA-512 of the file.'),
+          diskUUID: text('UUID of the disk.'),
+          message: text('What is to be told about it.'),
+          name: text('Name of the backing image.'),
           progress: integer('Percent done.'),
-          size: int64('Bytes.'),
-          state: text('Backing image state.'),
-          uuid: text('UUID.'),
+          size: int64('Bytes of the file.'),
+          state: text('State of the copy.'),
+          uuid: text('UUID of the backing image.'),
         },
         'One entry.',
       ),

@@ -6,17 +6,20 @@ import { DATA_ENGINES, choice, conditions, map, object, text } from './schema-fr
 
 const spec = object(
   {
-    dataEngine: choice(DATA_ENGINES, 'Engine of the instance; omitted for data orphans.'),
-    nodeID: text('Node.'),
-    orphanType: text('replica, engine-instance, replica-instance. JSON key orphanType, no schema enum.'),
-    parameters: map(text(''), 'See parameter table.'),
+    dataEngine: choice(DATA_ENGINES, 'Data engine of a process.'),
+    nodeID: text('Node that it is on.'),
+    orphanType: text('replica, engine-instance or replica-instance.'),
+    parameters: map(
+      text(''),
+      'What it is: DataName, DiskName, DiskUUID, DiskPath, DiskType, or InstanceName, InstanceUUID, InstanceManager.',
+    ),
   },
   'What is wanted.',
 );
 
 const status = object(
   {
-    conditions: conditions('Error, DataCleanable, InstanceExist.'),
+    conditions: conditions('Error, DataCleanable and InstanceExist.'),
     ownerID: text('Node whose manager takes care of this object.'),
   },
   'What is.',

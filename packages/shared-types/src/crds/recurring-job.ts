@@ -6,16 +6,16 @@ import { choice, integer, list, map, object, text } from './schema-fragments.ts'
 
 const spec = object(
   {
-    concurrency: integer('Volumes processed in parallel.'),
-    cron: text('Five field cron.'),
-    groups: list(text(''), 'Group names; default applies to volumes without job labels.'),
-    labels: map(text(''), 'Labels for snapshots or backups.'),
-    name: text('Job name, at most 40 characters.'),
+    concurrency: integer('How many volumes are worked on at the same time.'),
+    cron: text('When it runs: five cron fields.'),
+    groups: list(text(''), 'Groups of volumes that it is for; default: those without a job.'),
+    labels: map(text(''), 'Labels of the snapshots and backups that it makes.'),
+    name: text('Name of the job.'),
     parameters: map(
       text(''),
       'full-backup-interval (integer) and volume-backup-policy (always, if-not-present, disabled).',
     ),
-    retain: integer('Snapshots or backups to keep; <= setting recurring-job-max-retention.'),
+    retain: integer('How many snapshots or backups are kept.'),
     task: choice(
       [
         'snapshot',
@@ -27,14 +27,14 @@ const spec = object(
         'filesystem-trim',
         'system-backup',
       ],
-      'Task.',
+      'What it does.',
     ),
   },
   'What is wanted.',
 );
 
 const status = object(
-  { executionCount: integer('Number of runs.'), ownerID: text('Node whose manager takes care of this object.') },
+  { executionCount: integer('How often it ran.'), ownerID: text('Node whose manager takes care of this object.') },
   'What is.',
 );
 

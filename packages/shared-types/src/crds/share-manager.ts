@@ -4,13 +4,13 @@ import { defineKind } from './define-kind.ts';
 import type { KubernetesObject } from './kubernetes-object.ts';
 import { object, text } from './schema-fragments.ts';
 
-const spec = object({ image: text('Share manager image.') }, 'What is wanted.');
+const spec = object({ image: text('Image that it runs.') }, 'What is wanted.');
 
 const status = object(
   {
-    endpoint: text('nfs://<service IP or storage IP>/<volume>.'),
-    ownerID: text('Responsible manager node (printed in column Node).'),
-    state: text('unknown, starting, running, stopping, stopped, error.'),
+    endpoint: text('Where it serves, such as nfs://10.43.0.9/VOLUME.'),
+    ownerID: text('Node whose manager takes care of this object.'),
+    state: text('unknown, starting, running, stopping, stopped or error.'),
   },
   'What is.',
 );

@@ -6,23 +6,23 @@ import { conditions, int64, integer, object, text } from './schema-fragments.ts'
 
 const spec = object(
   {
-    description: text('Text; the key is required.', { required: true }),
-    issueURL: text('Issue link.', { nullable: true }),
-    nodeID: text('Preferred controller node.'),
+    description: text('What the bundle is for.', { required: true }),
+    issueURL: text('Link to the issue.', { nullable: true }),
+    nodeID: text('Node that should make it.'),
   },
   'What is wanted.',
 );
 
 const status = object(
   {
-    conditions: conditions('Error, Manager. Not nullable, omitted when empty.', {}),
-    filename: text('Zip name.'),
-    filesize: int64('Bytes.'),
-    image: text('Support bundle manager image.'),
-    managerIP: text('Pod IP.'),
+    conditions: conditions('Error and Manager.', {}),
+    filename: text('Name of the file.'),
+    filesize: int64('Bytes of the file.'),
+    image: text('Image that collects it.'),
+    managerIP: text('IP of the pod that collects it.'),
     ownerID: text('Node whose manager takes care of this object.'),
     progress: integer('Percent done.'),
-    state: text('"", Started, Generating, ReadyForDownload, Error, Replaced, Purging, Deleting, Unknown.'),
+    state: text('Started, Generating, ReadyForDownload, Error, Replaced, Purging, Deleting or Unknown.'),
   },
   'What is.',
 );

@@ -5,22 +5,26 @@ import type { KubernetesObject } from './kubernetes-object.ts';
 import { conditions, object, text, time, timeOrMissing } from './schema-fragments.ts';
 
 const spec = object(
-  { volumeBackupPolicy: text('if-not-present, always, disabled (no schema enum).', { nullable: true }) },
+  {
+    volumeBackupPolicy: text('if-not-present, always or disabled: whether volumes are backed up, too.', {
+      nullable: true,
+    }),
+  },
   'What is wanted.',
 );
 
 const status = object(
   {
-    conditions: conditions('Error.'),
-    createdAt: timeOrMissing('Time. Not nullable in the schema.'),
-    gitCommit: text('Manager commit saved.', { nullable: true }),
-    lastSyncedAt: time('Time.'),
-    managerImage: text('Manager image saved.'),
+    conditions: conditions('Error: what went wrong.'),
+    createdAt: timeOrMissing('When it was made.'),
+    gitCommit: text('Commit of the manager that made it.', { nullable: true }),
+    lastSyncedAt: time('When it was last compared with the store.'),
+    managerImage: text('Image of the manager that made it.'),
     ownerID: text('Node whose manager takes care of this object.'),
     state: text(
-      '"", CreatingVolumeBackups, CreatingBackingImageBackups, Generating, Uploading, Syncing, Ready, Error, Deleting.',
+      'CreatingVolumeBackups, CreatingBackingImageBackups, Generating, Uploading, Syncing, Ready, Error or Deleting.',
     ),
-    version: text('Longhorn version saved.', { nullable: true }),
+    version: text('Version of the system that made it.', { nullable: true }),
   },
   'What is.',
 );

@@ -4,15 +4,15 @@ import { defineKind } from './define-kind.ts';
 import type { KubernetesObject } from './kubernetes-object.ts';
 import { conditions, object, text } from './schema-fragments.ts';
 
-const spec = object({ systemBackup: text('SystemBackup name.', { required: true }) }, 'What is wanted.');
+const spec = object({ systemBackup: text('SystemBackup to restore.', { required: true }) }, 'What is wanted.');
 
 const status = object(
   {
-    conditions: conditions('Error.'),
+    conditions: conditions('Error: what went wrong.'),
     ownerID: text('Node whose manager takes care of this object.'),
-    sourceURL: text('Store URL of the system backup.'),
+    sourceURL: text('URL of the system backup in the store.'),
     state: text(
-      '"", Pending, Downloading, Unpacking, Initializing, Restoring, InProgress, Completed, Error, Deleting, Unknown.',
+      'Pending, Downloading, Unpacking, Initializing, Restoring, InProgress, Completed, Error, Deleting or Unknown.',
     ),
   },
   'What is.',
