@@ -1,0 +1,144 @@
+/**
+ * The whole system as a test sees it: started and stopped by its executable, reached by kubectl, REST and its control
+ * endpoint.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createWriteStream, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { at, Kube } from './kube.ts';
+import { Rest } from './rest.ts';
+import { run } from './shell.ts';
+import { waitFor } from './wait.ts';
+
+const ROOT = resolve(import.meta.dirname, '../../..');
+const PROGRAM = join(ROOT, 'packages/local-cluster/dist/local-cluster');
+const START_MS = 120_000;
+const STOP_MS = 60_000;
+
+export class Cluster {
+  readonly folder: string;
+  private readonly extraEnv: NodeJS.ProcessEnv;
+  private child: ChildProcess | null = null;
+  private connectedKube: Kube | null = null;
+  private connectedRest: Rest | null = null;
+
+  /** @param folder the cluster's data; made when missing. @param extraEnv for all of its processes */
+  constructor(folder: string, extraEnv: NodeJS.ProcessEnv = {}) {
+    this.folder = folder;
+    this.extraEnv = extraEnv;
+  }
+
+  /** A cluster that somebody else has started. */
+  static running(folder: string): Cluster {
+    if (!existsSync(join(folder, 'kubeconfig'))) throw new Error(`no cluster runs in ${folder}: npm start first`);
+    return new Cluster(folder);
+  }
+
+  get kubeconfig(): string {
+    return join(this.folder, 'kubeconfig');
+  }
+
+  get kube(): Kube {
+    this.connectedKube ??= new Kube(this.kubeconfig);
+    return this.connectedKube;
+  }
+
+  /** REST through the UI's server, as a browser reaches it. */
+  get rest(): Rest {
+    this.connectedRest ??= new Rest(this.uiAddress());
+    return this.connectedRest;
+  }
+
+  /** `http://127.0.0.1:PORT` */
+  uiAddress(): string {
+    const state = JSON.parse(readFileSync(join(this.folder, 'addresses.json'), 'utf8')) as { ui: string };
+    return state.ui;
+  }
+
+  /** Environment in which kubectl talks to this cluster. */
+  env(): NodeJS.ProcessEnv {
+    return { ...process.env, KUBECONFIG: this.kubeconfig };
+  }
+
+  kubectl(args: string[], input = '', env: NodeJS.ProcessEnv = {}): Promise<string> {
+    return run('kubectl', args, { input, env: { ...this.env(), ...env }, timeoutMs: 90_000 });
+  }
+
+  /** Starts it and waits until volumes can be made on every node. */
+  async start(): Promise<void> {
+    mkdirSync(this.folder, { recursive: true });
+    const child = spawn(PROGRAM, ['up', '--dir', this.folder, '--nodes', '3', '--api-port', '0', '--ui-port', '0'], {
+      cwd: ROOT,
+      env: { ...process.env, ...this.extraEnv },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.child = child;
+    this.connectedKube = null;
+    this.connectedRest = null;
+    const log = createWriteStream(join(this.folder, 'local-cluster.log'), { flags: 'a' });
+    let tail = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.pipe(log, { end: false });
+      stream?.on('data', (chunk: Buffer) => {
+        tail = (tail + chunk.toString()).slice(-4000);
+      });
+    }
+    await waitFor(
+      'the system is up',
+      START_MS,
+      async () => {
+        if (child.exitCode !== null) throw new Error(`local-cluster ended with ${child.exitCode}`);
+        return existsSync(join(this.folder, 'addresses.json')) && this.ready();
+      },
+      () => tail,
+    );
+  }
+
+  /** All nodes can take replicas, the engine image is deployed, REST answers. */
+  async ready(): Promise<boolean> {
+    const nodes = await this.kube.list('nodes');
+    const images = await this.kube.list('engineimages');
+    const schedulable = nodes.filter((node) => {
+      const disks = Object.values((at(node, 'status.diskStatus') as object | undefined) ?? {});
+      return (
+        disks.some((disk: unknown) => conditionIsTrue(disk, 'Schedulable')) && conditionIsTrue(node.status, 'Ready')
+      );
+    });
+    const managers = await this.kube.list('instancemanagers');
+    const running = managers.filter((manager) => at(manager, 'status.currentState') === 'running');
+    return (
+      schedulable.length === 3 &&
+      running.length === 3 &&
+      images.some((image) => at(image, 'status.state') === 'deployed') &&
+      (await this.rest.get<{ data: unknown[] }>('/v1/volumes')).data.length >= 0
+    );
+  }
+
+  /** SIGTERM and waits for the end; a cluster that does not run is no error. */
+  async stop(): Promise<void> {
+    const child = this.child;
+    this.child = null;
+    if (child === null || child.exitCode !== null) return;
+    child.kill('SIGTERM');
+    await waitFor('local-cluster stops', STOP_MS, () =>
+      Promise.resolve(child.exitCode !== null || child.signalCode !== null),
+    );
+    if (child.exitCode !== 0) throw new Error(`local-cluster ended with ${child.exitCode ?? child.signalCode}`);
+  }
+
+  async powerCut(node: string): Promise<void> {
+    await this.kube.call('POST', `/local/nodes/${node}/power-cut`, {});
+  }
+
+  async powerOn(node: string): Promise<void> {
+    await this.kube.call('POST', `/local/nodes/${node}/power-on`, {});
+  }
+}
+
+function conditionIsTrue(holder: unknown, type: string): boolean {
+  const conditions = at(holder, 'conditions');
+  return (
+    Array.isArray(conditions) &&
+    conditions.some((condition: unknown) => at(condition, 'type') === type && at(condition, 'status') === 'True')
+  );
+}
