@@ -10,6 +10,7 @@ import { Datastore } from './datastore/datastore.ts';
 import { EventRecorder } from './datastore/event-recorder.ts';
 import { KubeHttp } from './datastore/kube-http.ts';
 import { InstanceManagers } from './instance-client/instance-managers.ts';
+import { startApiServer } from './api/api-server.ts';
 import { startWebhookServer } from './webhooks/webhook-server.ts';
 
 export interface DaemonOptions {
@@ -76,8 +77,21 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const controllers = makeControllers(context);
   controllers.start();
   log.info({ node: options.nodeName }, 'controllers are running');
+  const api = await startApiServer({
+    datastore,
+    managers,
+    host: options.podIp,
+    clock,
+    log,
+    randomHex: (digits) =>
+      options
+        .randomBytes(Math.ceil(digits / 2))
+        .toString('hex')
+        .slice(0, digits),
+  });
   return {
     async stop() {
+      await api.stop();
       await controllers.stop();
       await webhooks.stop();
       await datastore.stop();

@@ -207,12 +207,10 @@ export class EngineController {
         return done;
       case 'set-unmap':
         if (target !== null)
-          await managers
-            .proxy(target)
-            .VolumeUnmapMarkSnapChainRemovedSet({
-              ...managers.request(target),
-              unmap_mark_snap: { enabled: action.enabled },
-            });
+          await managers.proxy(target).VolumeUnmapMarkSnapChainRemovedSet({
+            ...managers.request(target),
+            unmap_mark_snap: { enabled: action.enabled },
+          });
         return done;
       case 'set-snapshot-max-count':
         if (target !== null)

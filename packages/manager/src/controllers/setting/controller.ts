@@ -2,7 +2,7 @@
  * Settings: `status.applied` says that the stored value is valid and in force. Most settings are read when they are
  * needed, so being valid is being in force.
  */
-import { validateSetting, isSettingName, type Setting } from '@longhorn/shared-types';
+import { isSettingName, settingDefinition, validateSetting, type Setting } from '@longhorn/shared-types';
 import { done, type Outcome } from '../../reconcile/outcome.ts';
 import { settingsOf, type ControllerContext } from '../context.ts';
 
@@ -10,6 +10,8 @@ import { settingsOf, type ControllerContext } from '../context.ts';
 export function planSetting(setting: Setting): { applied: boolean; problem: string | null } {
   const { name } = setting.metadata;
   if (!isSettingName(name)) return { applied: false, problem: `setting ${name} is not supported` };
+  // The manager writes these itself, when it knows them.
+  if (settingDefinition(name).readOnly) return { applied: true, problem: null };
   const problem = validateSetting(name, setting.value);
   return { applied: problem === null, problem };
 }
