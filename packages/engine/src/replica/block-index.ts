@@ -44,8 +44,14 @@ export class BlockIndex {
   extend(blocks: number): void {
     const pages = Math.ceil(blocks / PAGE_BLOCKS);
     const before = this.widths.length;
+    const first = this.blocks;
     this.blocks = blocks;
-    if (pages <= before) return;
+    if (pages > before) this.addPages(blocks, before);
+    // What a page holds past the old end was never looked at and may be anything.
+    this.setRange(first, Math.min(before * PAGE_BLOCKS, blocks), 0);
+  }
+
+  private addPages(blocks: number, before: number): void {
     const grown = new BlockIndex(blocks);
     grown.widths.set(this.widths);
     grown.palettes.set(this.palettes);

@@ -1,17 +1,19 @@
 /**
  * Copies between layers for the removal of snapshots. Both are safe beside running I/O: `fold` writes only where the upper
- * layer hides the lower one, and unmap keeps off both layers meanwhile; `prune` frees only what the head hides,
- * without another call in between.
+ * layer hides the lower one, and unmap keeps off both layers meanwhile; `prune` frees only what the head hides
+ * at that moment.
  */
 import type { DataFile, Folder } from '../io/disk.ts';
 import { BLOCK_BYTES, COPY_PIECE_BYTES, COPY_WRITEBACK_BYTES } from '../limits.ts';
 import type { OpenReplica } from './open-replica.ts';
-import { yieldToOthers } from './volume.ts';
+import { yieldToOthers, type Layer, type Volume } from './volume.ts';
 
 const PAIRS = 256;
 const ZEROS = Buffer.alloc(COPY_PIECE_BYTES);
 /** Runs of blocks that `prune` frees before it lets other work in. */
 const PRUNE_RUNS_MAX = 64;
+/** Runs that `prune` remembers between a sync and what it frees after it. */
+const PRUNE_SYNC_RUNS_MAX = 16_384;
 
 /** Copies the data of `upper` into `lower`, which then holds both disks' content, on stable storage. */
 export async function fold(
@@ -85,32 +87,55 @@ async function copyPiece(
   else await target.writeLater(buffer, 0, length, offset);
 }
 
-/** Frees in a removed snapshot directly under the head what the head hides. */
+/**
+ * Frees in a removed snapshot directly under the head what the head hides. The head is synced before: what is freed may
+ * be the flushed content that a loss of power would bring back in the place of a later, unflushed write.
+ */
 export async function prune(replica: OpenReplica, name: string): Promise<void> {
   const { volume } = replica;
   for (let block = 0; block < volume.index.length;) {
-    if (replica.volume !== volume) throw new Error(`the chain has changed while ${name} was pruned`);
-    const number = volume.numberOf(name);
-    // A newer snapshot may have come between: then the next purge merges it.
-    if (number === 0 || number !== volume.headNumber - 1) return;
-    block = pruneSome(replica, number, block);
-    await yieldToOthers();
+    const { runs, next } = headRuns(replica, block);
+    if (runs.length > 0) {
+      await replica.sync();
+      await punchRuns(replica, name, runs);
+    }
+    block = next;
   }
 }
 
-function pruneSome(replica: OpenReplica, number: number, from: number): number {
-  const { index, headNumber, layers } = replica.volume;
-  const layer = layers[number - 1];
+/** Runs of blocks that the head holds, as start/end pairs; bounded, `next` is where to go on. */
+function headRuns(replica: OpenReplica, from: number): { runs: number[]; next: number } {
+  const { index, headNumber } = replica.volume;
+  const runs: number[] = [];
   let block = from;
-  for (let runs = 0; runs < PRUNE_RUNS_MAX && block < index.length && layer !== undefined;) {
+  while (block < index.length && runs.length < PRUNE_SYNC_RUNS_MAX * 2) {
     const end = index.runEnd(block, index.length);
-    if (index.get(block) === headNumber) {
-      const offset = block * BLOCK_BYTES;
-      const length = Math.min(end * BLOCK_BYTES, layer.sizeBytes) - offset;
-      if (length > 0) layer.file.punch(offset, length);
-      runs++;
-    }
+    if (index.get(block) === headNumber) runs.push(block, end);
     block = end;
   }
-  return block;
+  return { runs, next: block };
+}
+
+async function punchRuns(replica: OpenReplica, name: string, runs: readonly number[]): Promise<void> {
+  const { volume } = replica;
+  for (let i = 0; i < runs.length; i += 2) {
+    if (i % (PRUNE_RUNS_MAX * 2) === 0) await yieldToOthers();
+    if (replica.volume !== volume) throw new Error(`the chain has changed while ${name} was pruned`);
+    const number = volume.numberOf(name);
+    const layer = volume.layers[number - 1];
+    // A newer snapshot may have come between: then the next purge merges it.
+    if (layer === undefined || number !== volume.headNumber - 1) return;
+    punchStillHidden(volume, layer, runs[i] as number, runs[i + 1] as number);
+  }
+}
+
+/** Of a run that the head held when it was synced, what it still holds. */
+function punchStillHidden(volume: Volume, layer: Layer, from: number, to: number): void {
+  for (let block = from; block < to;) {
+    const end = volume.index.runEnd(block, to);
+    const offset = block * BLOCK_BYTES;
+    const length = Math.min(end * BLOCK_BYTES, layer.sizeBytes) - offset;
+    if (volume.index.get(block) === volume.headNumber && length > 0) layer.file.punch(offset, length);
+    block = end;
+  }
 }

@@ -57,6 +57,8 @@ export class Volume {
     for (let number = 1; number <= layers.length; number++) {
       await volume.loadLayer(number);
     }
+    // The process before may have died before it synced what it did to them.
+    for (const layer of layers.slice(0, -1)) if (!layer.isBacking) volume.changed.add(layer.file);
     return volume;
   }
 

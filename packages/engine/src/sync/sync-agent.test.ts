@@ -1,0 +1,240 @@
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { readFile, readdir, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { startReplicaOn, type StartedReplica } from '../../test/replica-process.ts';
+import { temporaryFolder } from '../../test/temporary-folder.ts';
+
+const SIZE = 16 << 20;
+const CREATED = '2026-01-01T00:00:00Z';
+let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+let started: StartedReplica[];
+// One block of ports per test process.
+const BASE = 21_000 + (process.pid % 300) * 30;
+
+beforeEach(async () => {
+  folder = await temporaryFolder();
+  started = [];
+});
+
+afterEach(async () => {
+  for (const replica of started) await replica.end();
+  await folder.remove();
+});
+
+async function start(name: string, base: number): Promise<StartedReplica> {
+  const replica = await startReplicaOn(join(folder.path, name, 'replica'), base, SIZE);
+  started.push(replica);
+  await replica.control.ReplicaOpenEpoch({ epoch: 1, engineName: 'e' });
+  return replica;
+}
+
+function write(replica: StartedReplica, block: number, fill: string, blocks = 1): void {
+  const { open } = replica.server.io;
+  open?.volume.write(Buffer.alloc(blocks * 4096, fill), 0, blocks * 4096, block * 4096);
+}
+
+async function content(replica: StartedReplica): Promise<Buffer> {
+  const bytes = Buffer.alloc(SIZE);
+  await replica.server.io.open?.volume.read(bytes, 0, SIZE, 0);
+  return bytes;
+}
+
+/** A source with two snapshots: dense data, every other block, long holes. */
+async function source(): Promise<StartedReplica> {
+  const replica = await start('source', BASE);
+  write(replica, 0, 'a', 1200);
+  await replica.control.ReplicaSnapshot({ name: 's1', user_created: true, created: CREATED });
+  for (let block = 2000; block < 2600; block += 2) write(replica, block, 'b');
+  write(replica, 4000, 'c', 40);
+  await replica.control.ReplicaSnapshot({ name: 's2', user_created: true, created: CREATED });
+  return replica;
+}
+
+async function pull(to: StartedReplica, from: StartedReplica, isFast = false): Promise<void> {
+  const { replica } = await from.control.ReplicaGet({});
+  const disks = Object.values(replica?.disks ?? {}).filter((disk) => !disk.name.startsWith('volume-head'));
+  await to.agent.FilesSync({
+    from_address: `tcp://127.0.0.1:${from.controlPort}`,
+    to_host: '127.0.0.1',
+    sync_file_info_list: disks.flatMap((disk) => [
+      { from_file_name: `${disk.name}.meta`, to_file_name: `${disk.name}.meta`, actual_size: 0 },
+      { from_file_name: disk.name, to_file_name: disk.name, actual_size: Number(disk.size) },
+    ]),
+    fast_sync: isFast,
+    file_sync_http_client_timeout: 30,
+  });
+}
+
+describe('sync agent', () => {
+  it('copies snapshots to an empty replica, holes as holes', async () => {
+    const from = await source();
+    const to = await start('target', BASE + 12);
+    await to.control.ReplicaSnapshot({ name: 's2', user_created: true, created: CREATED });
+    await to.control.RebuildingSet({ rebuilding: true });
+    await pull(to, from);
+    await to.control.ReplicaReload({});
+    expect((await content(to)).equals(await content(from))).toBe(true);
+    const blocksOf = async (replica: StartedReplica): Promise<number[]> =>
+      Promise.all(['s1', 's2'].map(async (s) => (await stat(join(replica.path, `volume-snap-${s}.img`))).blocks));
+    expect(await blocksOf(to)).toEqual(await blocksOf(from));
+    expect(await to.agent.ReplicaRebuildStatus({})).toMatchObject({
+      is_rebuilding: false,
+      state: 'complete',
+      progress: 100,
+      from_replica_address: `tcp://127.0.0.1:${from.controlPort}`,
+    });
+  });
+
+  it('makes a replica with other data equal', async () => {
+    const from = await source();
+    const to = await start('target', BASE + 12);
+    write(to, 100, 'z', 3000);
+    await to.control.ReplicaSnapshot({ name: 's1', user_created: true, created: CREATED });
+    write(to, 2001, 'y', 300);
+    await to.control.ReplicaSnapshot({ name: 's2', user_created: true, created: CREATED });
+    await to.control.RebuildingSet({ rebuilding: true });
+    await pull(to, from);
+    await to.control.ReplicaReload({});
+    expect((await content(to)).equals(await content(from))).toBe(true);
+    for (const name of ['volume-snap-s1.img.meta', 'volume-snap-s2.img.meta']) {
+      expect(await readFile(join(to.path, name), 'utf8')).toBe(await readFile(join(from.path, name), 'utf8'));
+    }
+  });
+
+  it('skips files whose recorded checksums agree', async () => {
+    const from = await source();
+    const to = await start('target', BASE + 12);
+    await to.control.RebuildingSet({ rebuilding: true });
+    await pull(to, from);
+    await to.control.ReplicaReload({});
+    for (const replica of [from, to]) {
+      for (const name of ['s1', 's2']) {
+        await replica.agent.SnapshotHash({ snapshot_name: name });
+        while ((await replica.agent.SnapshotHashStatus({ snapshot_name: name })).state === 'in_progress');
+      }
+    }
+    const status = async (replica: StartedReplica): Promise<string> =>
+      (await replica.agent.SnapshotHashStatus({ snapshot_name: 's2' })).checksum;
+    expect(await status(to)).toBe(await status(from));
+    await pull(to, from, true);
+    expect(await to.agent.ReplicaRebuildStatus({})).toMatchObject({ state: 'complete', error: '' });
+  });
+
+  it('clones a snapshot of another volume', async () => {
+    const from = await source();
+    write(from, 1, 'later');
+    const to = await start('target', BASE + 12);
+    await to.agent.SnapshotClone({
+      from_address: `tcp://127.0.0.1:${from.controlPort}`,
+      to_host: '127.0.0.1',
+      snapshot_file_name: 's2',
+      from_volume_name: 'v',
+      file_sync_http_client_timeout: 30,
+    });
+    expect(await to.agent.SnapshotCloneStatus({})).toMatchObject({
+      is_cloning: false,
+      state: 'complete',
+      progress: 100,
+    });
+    await from.control.ReplicaRevert({ name: 'volume-snap-s2.img', created: CREATED });
+    expect((await content(to)).equals(await content(from))).toBe(true);
+    expect(await readFile(join(to.path, 'volume-snap-s2.img.meta'), 'utf8')).toBe('{"Parent":""}\n');
+  });
+
+  it('tells a clone that fails', async () => {
+    const from = await source();
+    const to = await start('target', BASE + 12);
+    const request = { from_address: `127.0.0.1:${from.controlPort}`, to_host: '127.0.0.1', snapshot_file_name: 'none' };
+    await expect(to.agent.SnapshotClone(request)).rejects.toThrow(/cannot find snapshot none in the source replica/);
+    expect(await to.agent.SnapshotCloneStatus({})).toMatchObject({ is_cloning: false, state: 'error' });
+  });
+
+  it('purges: merges, prunes, and the content stays', async () => {
+    const replica = await source();
+    write(replica, 10, 'n', 20);
+    await replica.control.ReplicaSnapshot({ name: 's3', user_created: false, created: CREATED });
+    write(replica, 4000, 'm', 10);
+    const before = await content(replica);
+    await replica.control.DiskMarkAsRemoved({ name: 's1' });
+    await replica.agent.SnapshotPurge({});
+    while ((await replica.agent.SnapshotPurgeStatus({})).is_purging);
+    expect(await replica.agent.SnapshotPurgeStatus({})).toMatchObject({ state: 'complete', progress: 100, error: '' });
+    expect((await content(replica)).equals(before)).toBe(true);
+    const { replica: told } = await replica.control.ReplicaGet({});
+    expect(Object.keys(told?.disks ?? {}).sort()).toEqual(
+      [told?.head, 'volume-snap-s2.img', 'volume-snap-s3.img'].sort(),
+    );
+    expect(told?.chain).toEqual([told?.head, 'volume-snap-s2.img']);
+  });
+
+  it.each(['../x', 'a/b', '', '..', 'volume.meta', 'longhorn-state.json'])('keeps to its folder: %j', async (name) => {
+    const replica = await start('target', BASE + 12);
+    const before = await readdir(replica.path);
+    await expect(replica.agent.FileRemove({ file_name: name })).rejects.toThrow(/file_name/);
+    await expect(replica.agent.ReceiverLaunch({ to_file_name: name })).rejects.toThrow(/to_file_name/);
+    const send = replica.agent.FileSend({ from_file_name: name, host: '127.0.0.1', port: 1 });
+    await expect(send).rejects.toThrow(/from_file_name/);
+    expect(await readdir(replica.path)).toEqual(before);
+  });
+
+  it('does not let a layer be changed under an open replica', async () => {
+    const replica = await start('target', BASE + 12);
+    const head = (await replica.control.ReplicaGet({})).replica?.head ?? '';
+    await expect(replica.agent.FileRemove({ file_name: head })).rejects.toThrow(/is a layer of the open replica/);
+    await writeFile(join(replica.path, 'volume-delta-x.img'), 'x');
+    await replica.agent.FileRename({ old_file_name: 'volume-delta-x.img', new_file_name: 'volume-delta-y.img' });
+    await replica.agent.FileRemove({ file_name: 'volume-delta-y.img' });
+  });
+
+  describe('to a receiver of upstream', () => {
+    let server: Server;
+    let requests: string[];
+    let received: Buffer;
+
+    beforeEach(async () => {
+      requests = [];
+      received = Buffer.alloc(SIZE, 0xff);
+      server = createServer((request, response) => {
+        void answer(request).then((body) => response.end(body));
+      });
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    });
+
+    afterEach(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+
+    /** What upstream's receiver does for a new file. */
+    async function answer(request: IncomingMessage): Promise<string> {
+      const url = new URL(request.url ?? '', 'http://x');
+      requests.push(`${request.method} ${url.pathname}`);
+      const chunks: Buffer[] = [];
+      for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
+      const [begin, end] = [Number(url.searchParams.get('begin')), Number(url.searchParams.get('end'))];
+      if (url.pathname.endsWith('/writeData')) Buffer.concat(chunks).copy(received, begin);
+      if (url.pathname.endsWith('/sendHole')) received.fill(0, begin, end);
+      return url.pathname.endsWith('/open') ? 'false' : 'null';
+    }
+
+    it('speaks only upstream’s requests', async () => {
+      const from = await source();
+      const { port } = server.address() as AddressInfo;
+      const request = {
+        from_file_name: 'volume-snap-s2.img',
+        host: '127.0.0.1',
+        port,
+        file_sync_http_client_timeout: 5,
+      };
+      await from.agent.FileSend(request);
+      expect(received.equals(await readFile(join(from.path, 'volume-snap-s2.img')))).toBe(true);
+      const kinds = [...new Set(requests)].sort();
+      expect(kinds).toEqual(
+        ['GET /v1-ssync/open', 'POST /v1-ssync/close', 'POST /v1-ssync/sendHole', 'POST /v1-ssync/writeData'].sort(),
+      );
+      expect(requests.filter((r) => r.endsWith('writeData'))).toHaveLength(301);
+    });
+  });
+});
