@@ -1,0 +1,175 @@
+/**
+ * The life of one volume's block device on this node: made, taken over, grown, left, removed.
+ *
+ *     volume ── FuseSession ── FUSE connection ── regular file ── loop device (direct I/O) ── /dev/longhorn/<volume>
+ *                                 └────────────── holder ────────────────┘
+ *
+ * Making: each step leaves, if it is the last one before a kill, only what the kernel drops by itself (descriptors,
+ * the connection, the self-clearing loop device) or what `removeLeftovers` finds (mount by path, holder by
+ * environment, the rest by record). The mount is detached as soon as the loop device has the file: no path leads
+ * to the file any more, so that no `df` on the node waits for a volume, and no mount outlives anything.
+ */
+import { constants, fstat, openSync, closeSync, rmSync, writeFileSync } from 'node:fs';
+import { promisify } from 'node:util';
+import type { Logger } from 'pino';
+import type { BlockTarget } from '../frontend.ts';
+import { makeDeviceNode, isDeviceNode } from './device-node.ts';
+import type { DevicePaths } from './device-paths.ts';
+import { type DeviceRecord, kernelBootId, nodeBootId, writeRecord } from './device-record.ts';
+import { fuseMountsBelow, mountSession } from './fuse-connection.ts';
+import type { InitOffer } from './fuse-protocol.ts';
+import { FuseSession } from './fuse-session.ts';
+import { type HeldDescriptors, connectionIdOf, copyHeldDescriptors, startHolder } from './holder.ts';
+import { UMOUNT_DETACH, unmount } from './linux.ts';
+import { INIT_TIMEOUT_MS } from './limits.ts';
+import { attachLoop, closeWaiting, growLoop, openWaiting } from './loop-device.ts';
+import { withTimeout } from './with-timeout.ts';
+
+const fstatWaiting = promisify(fstat);
+
+/** The steps of making a device, in order; a hook after each lets tests end the process there. */
+export type DeviceStep =
+  'mounted' | 'initialized' | 'attached' | 'held' | 'recorded' | 'detached' | 'node-made' | 'complete';
+
+export interface DeviceContext {
+  target: BlockTarget;
+  volumeName: string;
+  paths: DevicePaths;
+  nodeMark: string | null;
+  logicalBlockSize: number;
+  logger: Logger;
+  /** The connection has ended without us. */
+  onLost: (reason: string) => void;
+  onStep: (step: DeviceStep) => void;
+}
+
+/** A device that this process serves. */
+export interface Device {
+  session: FuseSession;
+  descriptors: HeldDescriptors;
+  record: DeviceRecord;
+}
+
+const FUSE_DEVICE = '/dev/fuse';
+
+const connectionIdOfMount = (paths: DevicePaths): number => {
+  const mount = fuseMountsBelow(paths.directory).findLast(({ path }) => path === paths.backing);
+  if (mount === undefined) throw new Error(`the FUSE mount on ${paths.backing} is not in the mount table`);
+  return mount.connectionId;
+};
+
+const startSession = async (
+  context: DeviceContext,
+  fuseFd: number,
+): Promise<{ session: FuseSession; offer: InitOffer }> => {
+  const initialized = Promise.withResolvers<InitOffer>();
+  const session = new FuseSession({
+    fd: fuseFd,
+    target: context.target,
+    sizeBytes: context.target.sizeBytes(),
+    logger: context.logger,
+    onInit: initialized.resolve,
+    onEnd: (reason) => {
+      initialized.reject(new Error(`the FUSE session ended: ${reason}`));
+      context.onLost(reason);
+    },
+  });
+  session.start();
+  const offer = await withTimeout(initialized.promise, INIT_TIMEOUT_MS, 'the kernel did not begin the FUSE session');
+  return { session, offer };
+};
+
+/** Makes the device. The volume's lock is held, and nothing of an earlier device is left. On failure the caller removes leftovers. */
+export const makeDevice = async (context: DeviceContext): Promise<Device> => {
+  const { paths, target, onStep } = context;
+  const opened: number[] = [];
+  try {
+    writeFileSync(paths.backing, '');
+    const fuseFd = openSync(FUSE_DEVICE, constants.O_RDWR | constants.O_NONBLOCK);
+    opened.push(fuseFd);
+    mountSession(fuseFd, paths.backing);
+    const connectionId = connectionIdOfMount(paths);
+    onStep('mounted');
+    const { session, offer } = await startSession(context, fuseFd);
+    onStep('initialized');
+    // Kernels before 5.16 do not know FOPEN_NOFLUSH; they stop asking once a FLUSH was refused, which this brings about.
+    await closeWaiting(await openWaiting(paths.backing, constants.O_RDONLY));
+    const backingFd = await openWaiting(paths.backing, constants.O_RDWR);
+    opened.push(backingFd);
+    const name = `longhorn:${context.volumeName}`;
+    const { loop, fd: loopFd } = await attachLoop(backingFd, { logicalBlockSize: context.logicalBlockSize, name });
+    opened.push(loopFd);
+    onStep('attached');
+    const descriptors = { fuseFd, loopFd, backingFd };
+    const holder = await startHolder(paths.record, descriptors, context.nodeMark, context.logger);
+    onStep('held');
+    const record: DeviceRecord = {
+      version: 1,
+      volumeName: context.volumeName,
+      sizeBytes: target.sizeBytes(),
+      kernelBootId: kernelBootId(),
+      nodeBootId: nodeBootId(),
+      connectionId,
+      canResend: offer.canResend,
+      holder,
+      loop,
+      backingPath: paths.backing,
+      node: null,
+    };
+    writeRecord(paths.record, record);
+    onStep('recorded');
+    unmount(paths.backing, UMOUNT_DETACH);
+    rmSync(paths.backing);
+    onStep('detached');
+    record.node = makeDeviceNode(paths.node, loop);
+    onStep('node-made');
+    writeRecord(paths.record, record);
+    onStep('complete');
+    return { session, descriptors, record };
+  } catch (error) {
+    opened.forEach((fd) => closeSync(fd));
+    throw error;
+  }
+};
+
+/** Goes on with a live device: its descriptors come from the holder, unanswered requests from the kernel. */
+export const takeOverDevice = async (context: DeviceContext, record: DeviceRecord): Promise<Device> => {
+  const { paths, target } = context;
+  if (target.sizeBytes() < record.sizeBytes) {
+    throw new Error(
+      `the live device of volume ${context.volumeName} has ${record.sizeBytes} bytes, the volume only ${target.sizeBytes()}: detach the volume and attach it again`,
+    );
+  }
+  const descriptors = copyHeldDescriptors(record.holder);
+  const held = connectionIdOf(descriptors.fuseFd);
+  if (held !== 0 && held !== record.connectionId) {
+    Object.values(descriptors).forEach((fd: number) => closeSync(fd));
+    throw new Error(
+      `the holder of volume ${context.volumeName} keeps FUSE connection ${held}, not ${record.connectionId}`,
+    );
+  }
+  const session = new FuseSession({
+    fd: descriptors.fuseFd,
+    target,
+    sizeBytes: target.sizeBytes(),
+    logger: context.logger,
+    onInit: () => context.onLost('the kernel began a session that was begun before'),
+    onEnd: context.onLost,
+  });
+  session.start();
+  session.resend();
+  const device = { session, descriptors, record };
+  if (record.node === null || !isDeviceNode(record.node)) record.node = makeDeviceNode(paths.node, record.loop);
+  if (target.sizeBytes() > record.sizeBytes) await growDevice(device, target.sizeBytes());
+  record.sizeBytes = target.sizeBytes();
+  writeRecord(paths.record, record);
+  return device;
+};
+
+/** Makes file and loop device larger. */
+export const growDevice = async (device: Device, sizeBytes: number): Promise<void> => {
+  device.session.setSize(sizeBytes);
+  // Attributes are never cached: asking for them is what tells the kernel the file's new size.
+  await fstatWaiting(device.descriptors.backingFd);
+  await growLoop(device.descriptors.loopFd);
+};
