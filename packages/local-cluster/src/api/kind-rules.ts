@@ -170,10 +170,10 @@ function serviceDefaults(spec: Json | undefined): JsonObject {
 function secretData(object: KubeObject): KubeObject {
   const plain = objectAt(object['stringData']);
   const { stringData: _, ...rest } = object;
-  if (Object.keys(plain).length === 0) return rest as KubeObject;
+  if (Object.keys(plain).length === 0) return rest;
   const data = { ...objectAt(object['data']) };
   for (const [key, value] of Object.entries(plain)) data[key] = Buffer.from(stringAt(value)).toString('base64');
-  return { ...(rest as KubeObject), data };
+  return { ...rest, data };
 }
 
 function workloadDefaults(object: KubeObject, strategy: JsonObject): KubeObject {

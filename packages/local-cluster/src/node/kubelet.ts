@@ -262,7 +262,7 @@ export class Kubelet {
   async stopPods(chosen: (pod: KubeObject) => boolean, graceMs: number): Promise<void> {
     this.#stopping = true;
     const pods = this.#parts.operations.store.list(STORAGE.pods).filter((pod) => this.#isMine(pod) && chosen(pod));
-    await Promise.all(pods.map((pod) => this.#workers.get(pod.metadata.uid)?.stop(graceMs)));
+    await Promise.all(pods.map(async (pod) => this.#workers.get(pod.metadata.uid)?.stop(graceMs)));
   }
 
   /** Ends the node's own work; its processes are somebody else's business. */
