@@ -32,12 +32,9 @@ export async function removeReplica(context: VolumeContext, address: string, isF
   if (entry.stage === 'lost') {
     throw new Error(`replica ${address} is being taken out of the membership: ${context.io.reason}`);
   }
-  const isReachable = entry.stage === 'reading' || entry.stage === 'joining';
   await dropMember(context, entry, 'removed');
+  // Waited for, so that the replica can be added again as soon as this returns; a dead one answers at once or is given up soon.
+  await closeReplica(context, entry);
   context.replicas.remove(address);
   context.changed();
-  const closed = closeReplica(context, entry);
-  // A dead replica is not waited for; one that works can be added again as soon as this returns.
-  if (isReachable) await closed;
-  else closed.catch(context.crash);
 }

@@ -54,6 +54,10 @@ async function join(context: VolumeContext, entry: ReplicaEntry, snapshotRequire
     }
     const other = context.replicas.all().find((candidate) => candidate.name === entry.name);
     if (other) throw new Error(`replica ${entry.name} is already there as ${other.address}`);
+    // A rebuild that did not end left its mark.
+    if (report.rebuilding) {
+      await entry.client.RebuildingSet({ rebuilding: false }, { timeoutMs: context.options.replicaTimeoutMs });
+    }
     if (snapshotRequired) await context.core.flushNow();
     await withPausedIo(context, async () => {
       if (snapshotRequired) await snapshotWith(context, entry);

@@ -1,6 +1,6 @@
 /** Makes, opens and closes the engine's side of one replica. */
 import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
-import { CLOSE_TIMEOUT_MS, OPEN_TIMEOUT_MS } from './control-limits.ts';
+import { CLOSE_TIMEOUT_MS, OPEN_TIMEOUT_MS, PROBE_TIMEOUT_MS } from './control-limits.ts';
 import type { MemberRole } from './core/core-api.ts';
 import type { MemberLink } from './core/member-link.ts';
 import { readReport, type ReplicaReport } from './replica-report.ts';
@@ -84,11 +84,10 @@ export function refuse(entry: ReplicaEntry, reason: string): void {
  * open, and one that another engine has opened since is left alone.
  */
 export async function closeReplica(context: VolumeContext, entry: ReplicaEntry): Promise<void> {
-  const timeoutMs = CLOSE_TIMEOUT_MS;
   try {
-    const { replica } = await entry.client.ReplicaGet({}, { timeoutMs });
+    const { replica } = await entry.client.ReplicaGet({}, { timeoutMs: PROBE_TIMEOUT_MS });
     const report = readReport(replica);
-    if (report.epoch <= context.options.epoch) await entry.client.ReplicaClose({}, { timeoutMs });
+    if (report.epoch <= context.options.epoch) await entry.client.ReplicaClose({}, { timeoutMs: CLOSE_TIMEOUT_MS });
   } catch (error) {
     context.log.warn('cannot close a replica', { replica: entry.address, reason: errorText(error) });
   } finally {

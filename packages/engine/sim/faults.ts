@@ -1,0 +1,94 @@
+/** Random faults on a world: what breaks, how long, and that it comes back. */
+import type { SimNode } from './sim-node.ts';
+import type { World } from './world.ts';
+
+const ROUND_MS = 400;
+
+/** About one fault every few seconds of virtual time, until `untilMs`. */
+export async function breakAtRandom(world: World, rounds: number): Promise<void> {
+  for (let round = 0; round < rounds; round++) {
+    await world.run(ROUND_MS + world.random.below(ROUND_MS));
+    if (world.random.chance(0.35)) oneFault(world);
+  }
+}
+
+function later(world: World, delayMs: number, run: () => void): void {
+  world.time.at(delayMs, run);
+}
+
+function oneFault(world: World): void {
+  const { random, cluster, plane } = world;
+  const chance = random.next();
+  const replica = random.pick(cluster.replicas);
+  const node = random.pick(cluster.nodes);
+  if (chance < 0.25) {
+    world.note(`kill replica ${replica.name}`);
+    replica.kill();
+  } else if (chance < 0.4) {
+    world.note('kill the engine');
+    plane.killEngine();
+  } else if (chance < 0.5) stopReplica(world, replica.name);
+  else if (chance < 0.65) cutNode(world, node);
+  else if (chance < 0.7) {
+    for (const one of cluster.nodes) cutNode(world, one);
+  } else if (chance < 0.82) cutNetwork(world, node);
+  else if (chance < 0.9) {
+    world.note('the API server is away');
+    plane.isUp = false;
+    later(world, 1000 + random.below(20_000), () => {
+      plane.isUp = true;
+    });
+  } else if (chance < 0.95) {
+    const engine = plane.engine;
+    if (!engine?.isServing) return;
+    world.note('snapshot');
+    engine.engine.snapshot('', {}, false).catch((error: unknown) => world.note(`snapshot failed: ${String(error)}`));
+  } else detachAndAttach(world);
+}
+
+function stopReplica(world: World, name: string): void {
+  const replica = world.cluster.replicas.find((candidate) => candidate.name === name);
+  const process = replica?.process;
+  if (!process) return;
+  world.note(`stop replica ${name}`);
+  process.clock.stop();
+  later(world, 2000 + world.random.below(15_000), () => process.clock.resume());
+}
+
+function cutNode(world: World, node: SimNode): void {
+  if (!node.isUp) return;
+  world.cutPower(node);
+  later(world, 3000 + world.random.below(20_000), () => {
+    world.note(`${node.name} is up again`);
+    node.powerOn();
+  });
+}
+
+function cutNetwork(world: World, node: SimNode): void {
+  const { engine } = world.plane;
+  if (!engine || engine.node === node) return;
+  world.note(`${node.name} cannot be reached by engine ${engine.epoch}`);
+  engine.cutFrom.add(node);
+  later(world, 500 + world.random.below(15_000), () => engine.cutFrom.delete(node));
+}
+
+function detachAndAttach(world: World): void {
+  const { plane, cluster, random } = world;
+  if (!plane.isAttached || !plane.isUp) return;
+  world.note('detach');
+  const node = random.pick(cluster.nodes);
+  const attach = (): void => {
+    if (!plane.isAttached) plane.attach(node);
+  };
+  plane.detach().then(
+    () => later(world, random.below(3000), attach),
+    (error: unknown) => world.note(`detach failed: ${String(error)}`),
+  );
+  // An engine that hangs in its shutdown is ended after a while.
+  later(world, 30_000, () => {
+    if (plane.isAttached) return;
+    plane.engine?.kill();
+    world.device.lose();
+    attach();
+  });
+}

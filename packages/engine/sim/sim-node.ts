@@ -1,0 +1,169 @@
+/** A node: its disk, its boot id, and the replica process that runs on it. The replica is the real one; only disk, clock and socket are not. */
+import { ReplicaService, type ReplicaServiceMethods } from '@longhorn/shared-types/generated/ptypes';
+import { identityMetadata } from '@longhorn/shared-types/grpc/identity';
+import { Code, rpcError } from '@longhorn/shared-types/grpc/rpc-error';
+import { serviceDefinition } from '@longhorn/shared-types/grpc/service';
+import type { ServiceHandlers } from '@longhorn/shared-types/grpc/server';
+import type { Random } from '../src/membership/random.ts';
+import { DataConnection, type AnswerSink } from '../src/replica/data-connection.ts';
+import { ReplicaIo } from '../src/replica/replica-io.ts';
+import { ReplicaServer } from '../src/replica/replica-server.ts';
+import { replicaHandlers } from '../src/replica/replica-service.ts';
+import { SimDisk, SimFolder } from './sim-disk.ts';
+import { ProcessClock, type SimTime } from './sim-time.ts';
+
+const RECEIVE_BYTES = 256 << 10;
+
+export class SimNode {
+  readonly name: string;
+  readonly disk: SimDisk;
+  isUp = true;
+  bootId: string;
+  private boots = 1;
+
+  constructor(name: string, random: Random) {
+    this.name = name;
+    this.disk = new SimDisk(random);
+    this.bootId = `${name}-boot-1`;
+  }
+
+  powerOn(): void {
+    if (this.isUp) return;
+    this.isUp = true;
+    this.boots++;
+    this.bootId = `${this.name}-boot-${this.boots}`;
+  }
+}
+
+export interface SimReplicaOptions {
+  readonly name: string;
+  readonly node: SimNode;
+  readonly time: SimTime;
+  readonly random: Random;
+  readonly sizeBytes: number;
+  readonly log: (text: string) => void;
+}
+
+/** One replica: a folder on its node, and the process that serves it when it runs. */
+export class SimReplica {
+  readonly name: string;
+  readonly node: SimNode;
+  readonly folderPath: string;
+  process: ReplicaProcess | null = null;
+  private readonly options: SimReplicaOptions;
+
+  constructor(options: SimReplicaOptions) {
+    this.options = options;
+    this.name = options.name;
+    this.node = options.node;
+    this.folderPath = `/${options.name}`;
+  }
+
+  /** Starts the process; resolves when it serves. */
+  async start(): Promise<void> {
+    if (this.process || !this.node.isUp) return;
+    const started = await ReplicaProcess.start(this.options, this.folderPath, this.node.bootId);
+    this.process = started;
+  }
+
+  kill(): void {
+    this.process?.kill();
+    this.process = null;
+  }
+
+  /** Removes the data, as for a replica that is replaced. */
+  wipe(): void {
+    this.kill();
+    this.node.disk.removeFolder(this.folderPath);
+  }
+}
+
+type Handlers = ServiceHandlers<ReplicaServiceMethods>;
+
+export class ReplicaProcess {
+  readonly clock: ProcessClock;
+  readonly server: ReplicaServer;
+  private readonly handlers: Handlers;
+  private readonly connections = new Map<DataConnection, AnswerSink>();
+  private nextId = 1;
+
+  private constructor(clock: ProcessClock, server: ReplicaServer, handlers: Handlers) {
+    this.clock = clock;
+    this.server = server;
+    this.handlers = handlers;
+  }
+
+  static async start(options: SimReplicaOptions, folderPath: string, bootId: string): Promise<ReplicaProcess> {
+    const clock = new ProcessClock(options.time);
+    const folder = new SimFolder(folderPath, options.node.disk.folder(folderPath), clock, options.random);
+    const io = new ReplicaIo(clock);
+    let started: ReplicaProcess | null = null;
+    const server = await ReplicaServer.start({
+      folder,
+      io,
+      clock,
+      bootId,
+      backingFilePath: '',
+      openBacking: null,
+      hasRevisionCounter: false,
+      snapshotMaxCount: 250,
+      snapshotMaxSizeBytes: 0,
+      isUnmapMarking: false,
+      fence: (epoch) => started?.fence(epoch),
+      log: (text) => options.log(`${options.name}: ${text}`),
+    });
+    await server.create(options.sizeBytes);
+    started = new ReplicaProcess(
+      clock,
+      server,
+      replicaHandlers(server, { instanceName: options.name, dataSocketPath: '' }),
+    );
+    return started;
+  }
+
+  get isAlive(): boolean {
+    return this.clock.isAlive;
+  }
+
+  kill(): void {
+    this.clock.kill();
+    this.server.io.stop();
+    for (const [connection, sink] of this.connections) {
+      connection.close();
+      sink.destroy();
+    }
+    this.connections.clear();
+  }
+
+  /** A new data connection; answers go to `sink`. */
+  connect(sink: AnswerSink, resumeReading: () => void): { receive: Buffer; connection: DataConnection } {
+    const receive = Buffer.alloc(RECEIVE_BYTES);
+    const connection: DataConnection = new DataConnection(this.nextId++, this.server.io, receive, sink, resumeReading);
+    this.connections.set(connection, sink);
+    return { receive, connection };
+  }
+
+  disconnect(connection: DataConnection): void {
+    connection.close();
+    this.connections.delete(connection);
+  }
+
+  private fence(epoch: number): void {
+    for (const [connection, sink] of this.connections) {
+      if (connection.epoch >= epoch) continue;
+      this.disconnect(connection);
+      sink.destroy();
+    }
+  }
+
+  /** One call, through the wire's encoding both ways. */
+  async call(method: keyof ReplicaServiceMethods, request: object, epoch: number): Promise<object> {
+    const definition = serviceDefinition(ReplicaService)[method];
+    if (!definition) throw rpcError(Code.Unimplemented, `method ${method} not implemented`);
+    const handler = this.handlers[method] as (request: object, context: object) => Promise<object> | object;
+    const context = { signal: new AbortController().signal, metadata: identityMetadata({ epoch }), peer: 'sim' };
+    const received = definition.requestDeserialize(definition.requestSerialize(request)) as object;
+    const answer = await handler(received, context);
+    return definition.responseDeserialize(definition.responseSerialize(answer)) as object;
+  }
+}

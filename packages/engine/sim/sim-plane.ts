@@ -1,0 +1,198 @@
+/**
+ * The control plane of the world: gives out epochs and the record that it holds, confirms, starts engines anew, restarts
+ * replica processes, and drives rebuilds. What a manager does, as far as the engine depends on it.
+ */
+import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
+import { asBase, compareGenerations, type MembershipRecord } from '../src/membership/record.ts';
+import { addressOf, type SimCluster } from './sim-cluster.ts';
+import type { SimDevice } from './sim-device.ts';
+import { SimEngine } from './sim-engine.ts';
+import type { SimNode, SimReplica } from './sim-node.ts';
+
+const STEP_MS = 500;
+
+export interface PlaneOptions {
+  readonly cluster: SimCluster;
+  readonly device: SimDevice;
+  readonly sizeBytes: number;
+  readonly ioHoldTimeoutMs: number;
+  readonly log: (text: string) => void;
+  readonly violation: (text: string) => void;
+}
+
+export class SimPlane {
+  isUp = true;
+  epoch = 0;
+  record: MembershipRecord;
+  engine: SimEngine | null = null;
+  /** where the volume is attached */
+  node: SimNode;
+  /** false: the volume is detached */
+  isAttached = true;
+  restartsReplicas = true;
+  rebuilds = true;
+  rebuilt = 0;
+  private readonly options: PlaneOptions;
+  private rebuildingFor: SimEngine | null = null;
+
+  constructor(options: PlaneOptions, node: SimNode) {
+    this.options = options;
+    this.node = node;
+    this.record = {
+      epoch: 0,
+      count: 1,
+      members: options.cluster.replicas.map(({ name }) => name),
+      sizeBytes: 0,
+      chain: [],
+      bases: [],
+      decided: true,
+    };
+  }
+
+  /** Looks and acts every half second, for ever. */
+  run(): void {
+    this.step();
+    this.options.cluster.time.at(STEP_MS, () => this.run());
+  }
+
+  /** Ends the engine in the way of a crash; the device stays with its user. */
+  killEngine(): void {
+    this.engine?.kill();
+  }
+
+  /** The volume's user has let go: an orderly end, as far as the engine can be reached. */
+  async detach(): Promise<void> {
+    this.isAttached = false;
+    const { engine } = this;
+    if (!engine?.isAlive) return this.options.device.lose();
+    await engine.engine.shutdown().catch((error: unknown) => this.options.log(`shutdown: ${errorText(error)}`));
+    engine.kill();
+    this.options.device.lose();
+    return undefined;
+  }
+
+  attach(node: SimNode): void {
+    this.node = node;
+    this.isAttached = true;
+  }
+
+  private step(): void {
+    const { cluster, device } = this.options;
+    if (this.restartsReplicas) for (const replica of cluster.replicas) this.restart(replica);
+    if (!this.isUp) return;
+    const { engine } = this;
+    if (engine?.isAlive) this.watch(engine);
+    else if (this.isAttached) {
+      if (!this.node.isUp) {
+        device.lose();
+        const other = cluster.nodes.find((node) => node.isUp);
+        if (!other) return;
+        this.node = other;
+      }
+      this.startEngine();
+    }
+  }
+
+  private restart(replica: SimReplica): void {
+    if (replica.process || !replica.node.isUp || !this.options.cluster.random.chance(0.4)) return;
+    replica
+      .start()
+      .catch((error: unknown) => this.options.violation(`${replica.name} does not start: ${errorText(error)}`));
+  }
+
+  startEngine(): void {
+    const { cluster, device, sizeBytes, ioHoldTimeoutMs, log, violation } = this.options;
+    this.epoch++;
+    const engine = new SimEngine({
+      cluster,
+      node: this.node,
+      epoch: this.epoch,
+      known: this.record,
+      sizeBytes,
+      device,
+      ioHoldTimeoutMs,
+      log,
+      violation,
+    });
+    this.engine = engine;
+    log(`plane: engine ${this.epoch} on ${this.node.name}, known ${this.record.epoch}.${this.record.count}`);
+    const addresses = cluster.replicas.map((replica) => addressOf(replica));
+    engine.engine
+      .start(addresses, sizeBytes, sizeBytes)
+      .catch((error: unknown) => violation(`start: ${errorText(error)}`));
+  }
+
+  private watch(engine: SimEngine): void {
+    const { context } = engine;
+    const keeper = context.keeper;
+    if (!keeper || !engine.node.isUp) return;
+    if (context.io.state === 'failed') {
+      this.options.log(`plane: engine ${engine.epoch} failed: ${context.io.reason}`);
+      engine.kill();
+      this.options.device.lose();
+      return;
+    }
+    if (keeper.active && compareGenerations(keeper.active, this.record) >= 0) this.record = asBase(keeper.active);
+    const { request } = keeper;
+    if (request) {
+      const confirmed = engine.epoch === this.epoch;
+      // Granted from a decided record it stays decided until it is seen active: its members may never get it.
+      if (confirmed) this.record = { ...asBase(request), decided: this.record.decided };
+      engine.engine.confirmMembership(request.epoch, request.count, confirmed, 'not the current engine');
+    }
+    if (this.rebuilds && engine.isServing) this.rebuildOne(engine);
+  }
+
+  private rebuildOne(engine: SimEngine): void {
+    if (this.rebuildingFor === engine) return;
+    const wanted = this.options.cluster.replicas.find((replica) => {
+      const entry = engine.context.replicas.get(addressOf(replica));
+      return replica.process && engine.node.isUp && (!entry || entry.stage === 'out' || entry.stage === 'joining');
+    });
+    if (!wanted) return;
+    this.rebuildingFor = engine;
+    this.rebuild(engine, wanted)
+      .then(
+        () => {
+          this.rebuilt++;
+          this.options.log(`plane: ${wanted.name} is rebuilt`);
+        },
+        (error: unknown) => this.rebuildFailed(engine, wanted, errorText(error)),
+      )
+      .finally(() => {
+        if (this.rebuildingFor === engine) this.rebuildingFor = null;
+      })
+      .catch((error: unknown) => this.options.violation(errorText(error)));
+  }
+
+  /** A copy that lost power half way cannot be opened: as a manager would, replace the replica. */
+  private rebuildFailed(engine: SimEngine, replica: SimReplica, reason: string): void {
+    this.options.log(`plane: rebuild of ${replica.name}: ${reason}`);
+    const isMember = engine.context.replicas.get(addressOf(replica))?.stage === 'reading';
+    if (reason.includes('nothing was changed') && !isMember) replica.wipe();
+  }
+
+  private async rebuild({ engine, clock, context, epoch }: SimEngine, target: SimReplica): Promise<void> {
+    const address = addressOf(target);
+    await engine.removeReplica(address);
+    await engine.createReplica(address, true, 'WO');
+    const calls = context.replicas.get(address)?.client;
+    if (!calls) throw new Error('not there');
+    await calls.RebuildingSet({ rebuilding: true });
+    const source = context.replicas.inStage('reading')[0];
+    if (!source) throw new Error('no source');
+    const from = this.options.cluster.replicaAt(source.address);
+    for (const { from_file_name: name } of await engine.prepareRebuild(address)) {
+      await clock.pause(1 + this.options.cluster.random.below(5));
+      if (!from.node.isUp || !target.node.isUp) throw new Error('the copy was interrupted');
+      const file = from.node.disk.folder(from.folderPath).bytesOf(name);
+      if (!file) throw new Error(`${name} vanished`);
+      target.node.disk.folder(target.folderPath).receive(name, file.content, file.blocks);
+    }
+    await calls.ReplicaReload({});
+    await calls.ReplicaSync({});
+    await engine.verifyRebuild(address);
+    await calls.RebuildingSet({ rebuilding: false });
+    this.options.log(`plane: engine ${epoch} admitted ${target.name}`);
+  }
+}

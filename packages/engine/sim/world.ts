@@ -1,0 +1,172 @@
+/**
+ * A world by seed: three nodes with replicas, engines of rising epochs, a control plane, a device and its user, and faults.
+ *
+ * Checks: the contract of the device (checker.ts), that no process breaks an invariant, and that after the last
+ * fault everything becomes healthy by itself, with equal contents on all replicas.
+ */
+import { seededRandom, type Random } from '../src/membership/random.ts';
+import { DeviceChecker } from './checker.ts';
+import { SimCluster } from './sim-cluster.ts';
+import { BLOCK_BYTES, SECTORS, SimDevice } from './sim-device.ts';
+import type { SimNode, SimReplica } from './sim-node.ts';
+import { SimPlane } from './sim-plane.ts';
+import { SimTime } from './sim-time.ts';
+
+/** Eight regions of 64 KiB. */
+export const VOLUME_BLOCKS = 128;
+export const VOLUME_BYTES = VOLUME_BLOCKS * BLOCK_BYTES;
+const USER_STEP_MS = 15;
+const HEAL_MS_MAX = 600_000;
+const NOTICE_MS = 25_000;
+/** Lines of history in the report of a failing seed. */
+const HISTORY_LINES = Number(process.env['SIM_HISTORY_LINES'] ?? 60);
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly replicas: number;
+  readonly ioHoldTimeoutMs?: number;
+}
+
+export class World {
+  readonly time = new SimTime();
+  readonly random: Random;
+  readonly checker = new DeviceChecker(VOLUME_BLOCKS * SECTORS);
+  readonly cluster: SimCluster;
+  readonly device: SimDevice;
+  readonly plane: SimPlane;
+  readonly history: string[] = [];
+  private readonly broken: string[] = [];
+  private isUserActive = true;
+
+  constructor({ seed, nodes, replicas, ioHoldTimeoutMs = 60_000 }: WorldOptions) {
+    this.random = seededRandom(seed);
+    const log = (text: string): void => {
+      this.history.push(`${Math.round(this.time.nowMs())} ${text}`);
+    };
+    const violation = (text: string): void => {
+      this.broken.push(text);
+    };
+    this.cluster = new SimCluster(this.time, this.random, nodes, replicas, VOLUME_BYTES, log);
+    this.device = new SimDevice(this.checker, this.random, VOLUME_BLOCKS);
+    const options = {
+      cluster: this.cluster,
+      device: this.device,
+      sizeBytes: VOLUME_BYTES,
+      ioHoldTimeoutMs,
+      log,
+      violation,
+    };
+    this.plane = new SimPlane(options, this.node(0));
+    this.plane.run();
+    this.user();
+  }
+
+  node(index: number): SimNode {
+    const node = this.cluster.nodes[index];
+    if (!node) throw new Error(`no node ${index}`);
+    return node;
+  }
+
+  replica(index: number): SimReplica {
+    const replica = this.cluster.replicas[index];
+    if (!replica) throw new Error(`no replica ${index}`);
+    return replica;
+  }
+
+  note(text: string): void {
+    this.history.push(`${Math.round(this.time.nowMs())} -- ${text}`);
+  }
+
+  violations(): string[] {
+    return [...this.broken, ...this.checker.violations];
+  }
+
+  /** Lets the world run; throws when something was violated. */
+  async run(forMs: number): Promise<void> {
+    await this.until(() => false, forMs);
+  }
+
+  /** Runs until it holds; false when it does not within that time. */
+  async until(holds: () => boolean, withinMs: number): Promise<boolean> {
+    await this.time.run(this.time.nowMs() + withinMs, () => holds() || this.violations().length > 0);
+    const violations = this.violations();
+    if (violations.length > 0)
+      throw new Error(`${violations.join('\n')}\n${this.history.slice(-HISTORY_LINES).join('\n')}`);
+    return holds();
+  }
+
+  /** The user writes and reads at random while it is active. */
+  setUser(isActive: boolean): void {
+    this.isUserActive = isActive;
+  }
+
+  private user(): void {
+    if (this.isUserActive) this.device.step();
+    this.time.at(USER_STEP_MS * this.random.next(), () => this.user());
+  }
+
+  cutPower(node: SimNode): void {
+    const { engine } = this.plane;
+    this.cluster.cutPower(node);
+    if (engine?.node === node) {
+      engine.kill(true);
+      this.device.lose();
+    }
+  }
+
+  isHealthy(): boolean {
+    const { engine } = this.plane;
+    if (!engine?.isServing || engine.context.core.doubtCount() > 0) return false;
+    return engine.context.replicas.inStage('reading').length === this.cluster.replicas.length;
+  }
+
+  /** No faults any more: everything must become healthy, agree, and read the same twice. */
+  async end(): Promise<void> {
+    this.note('no more faults');
+    this.plane.isUp = true;
+    this.plane.isAttached = true;
+    this.plane.restartsReplicas = true;
+    this.plane.rebuilds = true;
+    this.plane.engine?.cutFrom.clear();
+    for (const node of this.cluster.nodes) {
+      node.powerOn();
+      node.disk.isFull = false;
+    }
+    for (const replica of this.cluster.replicas) replica.process?.clock.resume();
+    // The last fault may not have been noticed yet.
+    await this.run(NOTICE_MS);
+    if (!(await this.until(() => this.isHealthy(), HEAL_MS_MAX))) this.fail('the volume does not become healthy');
+    this.setUser(false);
+    if (!(await this.until(() => this.device.inFlight === 0, HEAL_MS_MAX))) this.fail('I/O does not end');
+    for (let round = 0; round < 3; round++) {
+      this.device.readAll();
+      if (!(await this.until(() => this.device.inFlight === 0, 60_000))) this.fail('reads do not end');
+    }
+    await this.compareReplicas();
+  }
+
+  private async compareReplicas(): Promise<void> {
+    const contents: Buffer[] = [];
+    for (const { process, name } of this.cluster.replicas) {
+      const volume = process?.server.io.open?.volume;
+      if (!volume) this.fail(`replica ${name} is not open at the end`);
+      const content = Buffer.alloc(VOLUME_BYTES);
+      await volume.read(content, 0, VOLUME_BYTES, 0);
+      contents.push(content);
+    }
+    const [first] = contents;
+    if (first && contents.some((content) => !content.equals(first))) this.fail('the replicas differ at the end');
+  }
+
+  private fail(text: string): never {
+    const { engine } = this.plane;
+    const stages = engine?.context.replicas
+      .all()
+      .map((entry) => `${entry.name} ${entry.stage} ${entry.reason}`)
+      .join('; ');
+    throw new Error(
+      `${text}: ${engine?.context.io.state ?? ''} ${engine?.context.io.reason ?? ''} [${stages ?? ''}]\n${this.history.slice(-HISTORY_LINES).join('\n')}`,
+    );
+  }
+}
