@@ -91,9 +91,9 @@ class ApiServer {
     const origin = request.headers.origin;
     if (origin !== undefined && ![...this.#hosts].some((own) => origin === `http://${own}`))
       throw new ApiError(403, 'Forbidden', `requests from Origin ${JSON.stringify(origin)} are refused`);
-    if (same(request.headers.authorization ?? '', `Bearer ${this.#token}`)) return pathname;
     const [, first = '', ...rest] = pathname.split('/');
     if (same(first, this.#token)) return `/${rest.join('/')}`;
+    if (same(request.headers.authorization ?? '', `Bearer ${this.#token}`)) return pathname;
     throw unauthorized();
   }
 
