@@ -10,6 +10,9 @@ import { Datastore } from './datastore/datastore.ts';
 import { EventRecorder } from './datastore/event-recorder.ts';
 import { KubeHttp } from './datastore/kube-http.ts';
 import { InstanceManagers } from './instance-client/instance-managers.ts';
+import { probeDisk } from './io/disk-probe.ts';
+import { engineVersions } from './io/engine-binary.ts';
+import { removeReplicaData } from './io/replica-data.ts';
 import { startApiServer } from './api/api-server.ts';
 import { startWebhookServer } from './webhooks/webhook-server.ts';
 
@@ -55,6 +58,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     environment: options.environment,
     datastore,
     managers,
+    io: { probeDisk, removeReplicaData, engineVersions },
     events,
     clock,
     log,

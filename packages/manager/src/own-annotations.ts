@@ -4,6 +4,11 @@ export const OWN_ANNOTATION = {
   unconfirmedStop: 'longhorn.io/engine-stop-unconfirmed-on',
   /** On a Replica that is being deleted: the last holder of the newest data may go too. */
   forceDelete: 'longhorn.io/force-delete-last-replica',
+  /**
+   * On a detached Volume: names of replicas, separated by commas. The next start uses exactly these, even if others hold
+   * newer data. Taken off once it is decided.
+   */
+  forceStartFrom: 'longhorn.io/force-start-from-replicas',
   /** On an Orphan: data of a replica that was deleted on purpose while its node was away. */
   deletedReplica: 'longhorn.io/deleted-replica',
 } as const;

@@ -4,7 +4,10 @@ import type { InstanceManager, Node } from '@longhorn/shared-types';
 import type { Clock } from '../clock.ts';
 import type { Datastore } from '../datastore/datastore.ts';
 import type { EventRecord, EventRecorder, EventSubject } from '../datastore/event-recorder.ts';
-import type { InstanceManagers } from '../instance-client/instance-managers.ts';
+import type { InstanceManagerCalls } from '../instance-client/instance-managers.ts';
+import type { DiskProbe, DiskToProbe, ProbeOptions } from '../io/disk-probe.ts';
+import type { EngineVersions } from '../io/engine-binary.ts';
+import type { ReplicaData } from '../io/replica-data.ts';
 import type { EngineImage } from '@longhorn/shared-types';
 import { isResponsible, nodeIsUnavailable } from './ownership.ts';
 import { SettingsView } from './settings-view.ts';
@@ -27,6 +30,13 @@ export interface NodeEnvironment {
   engineBinariesDir: string;
 }
 
+/** What the controllers do on the disks of their own node. */
+export interface NodeIo {
+  probeDisk: (disk: DiskToProbe, options: ProbeOptions) => Promise<DiskProbe>;
+  removeReplicaData: (data: ReplicaData, hostRoot: string) => Promise<void>;
+  engineVersions: (path: string) => Promise<EngineVersions | null>;
+}
+
 export interface ControllerContext {
   /** Name of this node. */
   me: string;
@@ -35,7 +45,8 @@ export interface ControllerContext {
   images: Images;
   environment: NodeEnvironment;
   datastore: Datastore;
-  managers: InstanceManagers;
+  managers: InstanceManagerCalls;
+  io: NodeIo;
   events: EventRecorder;
   clock: Clock;
   log: Logger;

@@ -2,7 +2,6 @@
  * Data of replicas that were deleted on purpose while their node was away: removed by the node's own manager once it is
  * back. Other orphans are for people to decide on, and are left alone.
  */
-import { removeReplicaData } from '../io/replica-data.ts';
 import { OWN_ANNOTATION } from '../own-annotations.ts';
 import { done, type Outcome } from '../reconcile/outcome.ts';
 import type { ControllerContext } from './context.ts';
@@ -26,7 +25,7 @@ export async function reconcileOrphan(context: ControllerContext, name: string):
     await managers.delete(manager.status.ip, replica, 'replica', { uuid: '', keepDevice: false });
     return { kind: 'waiting', untilMs: clock.now() + STOP_POLL_MS };
   }
-  await removeReplicaData({ diskPath, diskUuid, folder }, environment.hostRoot);
+  await context.io.removeReplicaData({ diskPath, diskUuid, folder }, environment.hostRoot);
   if (orphan.metadata.deletionTimestamp === null) await datastore.delete('Orphan', name);
   const present = await datastore.read('Orphan', name);
   if (present !== null) await datastore.removeFinalizer('Orphan', present);

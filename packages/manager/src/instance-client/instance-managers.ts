@@ -74,6 +74,32 @@ function proxyRequest({ address, engineName, volumeName }: EngineTarget): object
   return { address, engine_name: engineName, volume_name: volumeName, data_engine: 0, backend_store_driver: 0 };
 }
 
+/** What the controllers ask of an engine. */
+export type EngineCalls = Pick<
+  ServiceCalls<ProxyEngineServiceMethods>,
+  | 'SnapshotList'
+  | 'SnapshotRemove'
+  | 'SnapshotPurge'
+  | 'SnapshotPurgeStatus'
+  | 'VolumeSnapshot'
+  | 'VolumeExpand'
+  | 'VolumeUnmapMarkSnapChainRemovedSet'
+  | 'VolumeSnapshotMaxCountSet'
+  | 'VolumeSnapshotMaxSizeSet'
+  | 'ReplicaAdd'
+  | 'ReplicaRemove'
+  | 'ReplicaRebuildingStatus'
+  | 'MembershipConfirm'
+>;
+
+/** What the controllers ask of instance managers: answered by real ones here, by a simulated world in tests. */
+export interface InstanceManagerCalls extends Pick<
+  InstanceManagers,
+  'version' | 'list' | 'watch' | 'get' | 'create' | 'delete' | 'watchVolume' | 'request' | 'plainRequest'
+> {
+  proxy: (target: EngineTarget) => EngineCalls;
+}
+
 export class InstanceManagers {
   readonly #clients: ClientCache;
   readonly #tls: TlsMaterial | null;

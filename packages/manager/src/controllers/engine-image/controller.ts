@@ -3,7 +3,7 @@ import { engineImageDaemonSetName, LABEL, type EngineImage } from '@longhorn/sha
 import { CORE_RESOURCES } from '../../datastore/core-kinds.ts';
 import { isAlreadyExists } from '../../datastore/kube-transport.ts';
 import { binaryPath } from '../../instance-client/process-arguments.ts';
-import { engineVersions, type EngineVersions } from '../../io/engine-binary.ts';
+import type { EngineVersions } from '../../io/engine-binary.ts';
 import { done, type Outcome } from '../../reconcile/outcome.ts';
 import { responsible, settingsOf, type ControllerContext } from '../context.ts';
 import { engineImageDaemonSet } from './daemon-set.ts';
@@ -62,12 +62,12 @@ export class EngineImageController {
 
   /** The binary is asked once per life of this manager. */
   async #versionsOf(image: EngineImage): Promise<EngineVersions | null> {
-    const { environment, me, log } = this.#context;
+    const { environment, me, log, io } = this.#context;
     const known = this.#versions.get(image.spec.image);
     if (known !== undefined) return known;
     if (image.status.nodeDeploymentMap[me] !== true) return null;
     try {
-      const versions = await engineVersions(binaryPath(environment, image.spec.image));
+      const versions = await io.engineVersions(binaryPath(environment, image.spec.image));
       if (versions !== null) this.#versions.set(image.spec.image, versions);
       return versions;
     } catch (error) {

@@ -4,13 +4,13 @@
  */
 import type { Logger } from 'pino';
 import { backoffMs, pause, type Clock } from '../../clock.ts';
-import type { EngineTarget, EngineVolume, InstanceManagers } from '../../instance-client/instance-managers.ts';
+import type { EngineTarget, EngineVolume, InstanceManagerCalls } from '../../instance-client/instance-managers.ts';
 import { limits } from '../../limits.ts';
 import type { EngineObservation } from './observation.ts';
 import { ReplicaMode } from '@longhorn/shared-types/generated/ptypes';
 
 export interface EngineMonitorOptions {
-  managers: InstanceManagers;
+  managers: InstanceManagerCalls;
   target: EngineTarget;
   clock: Clock;
   log: Logger;

@@ -1,11 +1,11 @@
 /** Listens to one instance manager: a stream says that something changed, then its processes are listed. */
 import type { Logger } from 'pino';
 import { backoffMs, pause, type Clock } from '../../clock.ts';
-import type { InstanceManagers, InstanceResponse } from '../../instance-client/instance-managers.ts';
+import type { InstanceManagerCalls, InstanceResponse } from '../../instance-client/instance-managers.ts';
 import { limits } from '../../limits.ts';
 
 export interface MonitorOptions {
-  managers: InstanceManagers;
+  managers: InstanceManagerCalls;
   ip: string;
   clock: Clock;
   log: Logger;

@@ -30,9 +30,10 @@ export class NodeController {
 
   constructor(context: ControllerContext) {
     this.#context = context;
-    const { clock, environment, datastore, me } = context;
+    const { clock, environment, datastore, me, io } = context;
     this.disks = new DiskMonitor(
       clock,
+      io,
       { hostRoot: environment.hostRoot, newUuid: () => freeUuid(context) },
       () => datastore.stores.Node.get(me),
       () => this.enqueue(me),

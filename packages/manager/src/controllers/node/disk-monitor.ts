@@ -2,11 +2,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Node } from '@longhorn/shared-types';
 import type { Clock } from '../../clock.ts';
-import { probeDisk, type DiskProbe, type ProbeOptions } from '../../io/disk-probe.ts';
+import type { DiskProbe, ProbeOptions } from '../../io/disk-probe.ts';
 import { limits } from '../../limits.ts';
+import type { NodeIo } from '../context.ts';
 
 export class DiskMonitor {
   readonly #clock: Clock;
+  readonly #probeDisk: NodeIo['probeDisk'];
   readonly #options: ProbeOptions;
   readonly #node: () => Node | null;
   readonly #onChange: () => void;
@@ -16,8 +18,9 @@ export class DiskMonitor {
   #stopped = false;
   #cancelTimer: (() => void) | null = null;
 
-  constructor(clock: Clock, options: ProbeOptions, node: () => Node | null, onChange: () => void) {
+  constructor(clock: Clock, io: NodeIo, options: ProbeOptions, node: () => Node | null, onChange: () => void) {
     this.#clock = clock;
+    this.#probeDisk = io.probeDisk;
     this.#options = options;
     this.#node = node;
     this.#onChange = onChange;
@@ -54,7 +57,7 @@ export class DiskMonitor {
       for (const [name, disk] of Object.entries(node?.spec.disks ?? {})) {
         if (disk.diskType === 'block') continue;
         const knownUuid = node?.status.diskStatus[name]?.diskUUID ?? '';
-        found.set(name, await probeDisk({ name, path: disk.path, knownUuid }, this.#options));
+        found.set(name, await this.#probeDisk({ name, path: disk.path, knownUuid }, this.#options));
       }
       const changed = !isDeepStrictEqual(found, this.#probes);
       this.#probes = found;

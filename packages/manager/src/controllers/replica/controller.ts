@@ -13,7 +13,7 @@ import {
 } from '@longhorn/shared-types';
 import { limits } from '../../limits.ts';
 import { REPLICA_PORTS, binaryPath, replicaProcessArguments } from '../../instance-client/process-arguments.ts';
-import { DiskMissingError, removeReplicaData } from '../../io/replica-data.ts';
+import { DiskMissingError } from '../../io/replica-data.ts';
 import { OWN_ANNOTATION } from '../../own-annotations.ts';
 import { done, type Outcome } from '../../reconcile/outcome.ts';
 import { instanceManagerOf, nodeOf, responsible, settingsOf, type ControllerContext } from '../context.ts';
@@ -164,7 +164,7 @@ export class ReplicaController {
       return done;
     }
     try {
-      await removeReplicaData(
+      await this.#context.io.removeReplicaData(
         { diskPath: replica.spec.diskPath, diskUuid: replica.spec.diskID, folder: replica.spec.dataDirectoryName },
         this.#context.environment.hostRoot,
       );

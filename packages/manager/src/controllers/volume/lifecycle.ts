@@ -12,7 +12,7 @@ import { setCondition } from '../conditions.ts';
 import { holdsNewestData } from './membership.ts';
 import { searchPlaces } from './placement.ts';
 import { makeReplica, unmapMarksRemoved } from './replenish.ts';
-import { block, isDeleting, requeue, type VolumeDraft, type VolumeWorld } from './world.ts';
+import { block, hasHadData, isDeleting, requeue, type VolumeDraft, type VolumeWorld } from './world.ts';
 
 /** Fills in what the admission webhook fills in, for objects that came past it. */
 export function normalise(world: VolumeWorld, draft: VolumeDraft): void {
@@ -200,7 +200,8 @@ export function releaseDeleted(draft: VolumeDraft): void {
 export function recoverFaulted(world: VolumeWorld, draft: VolumeDraft, now: string): void {
   const { volume } = draft;
   if (volume.status.robustness !== 'faulted' || volume.status.state !== 'detached') return;
-  if (!world.settings.get('auto-salvage')) {
+  const salvaged = draft.replicas.some((replica) => replica.spec.failedAt === '' && hasHadData(replica));
+  if (!world.settings.get('auto-salvage') && !salvaged) {
     block(
       draft,
       'Volume',

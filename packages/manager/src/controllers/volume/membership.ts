@@ -89,11 +89,52 @@ export function decideDeletedMembers(world: VolumeWorld, draft: VolumeDraft): Me
     return null;
   }
   const gone = new Set(removable.map((replica) => replica.metadata.name));
-  const epoch = Math.max(engine.spec.epoch, membership.epoch);
-  return {
-    epoch,
-    count: epoch === membership.epoch ? membership.count + 1 : 1,
-    members: membership.members.filter((name) => !gone.has(name)),
-    decided: true,
-  };
+  return decidedRecord(
+    engine,
+    membership.members.filter((name) => !gone.has(name)),
+  );
+}
+
+/**
+ * A record above every one that any engine may have written: of an epoch that none was given. The control plane's copy
+ * may lag behind the replicas', so a higher count in a known epoch would not do.
+ */
+function decidedRecord(engine: Engine, members: readonly string[]): Membership {
+  const epoch = Math.max(engine.spec.epoch, engine.status.currentEpoch, engine.status.membership?.epoch ?? 0) + 1;
+  return { epoch, count: 1, members: members.toSorted(), decided: true };
+}
+
+/** A person wants the volume to start from these replicas, whatever the others hold. Null if nothing is asked or can be. */
+export function decideForcedStart(world: VolumeWorld, draft: VolumeDraft): Membership | null {
+  const { engine, volume } = draft;
+  const wish = volume.metadata.annotations[OWN_ANNOTATION.forceStartFrom] ?? '';
+  if (wish === '' || engine === null) return null;
+  const { name } = volume.metadata;
+  const names = wish
+    .split(',')
+    .map((text) => text.trim())
+    .filter((text) => text !== '');
+  const unknown = names.filter((text) => !draft.replicas.some(({ metadata }) => metadata.name === text));
+  if (names.length === 0 || unknown.length > 0) {
+    block(
+      draft,
+      'Volume',
+      name,
+      `the annotation ${OWN_ANNOTATION.forceStartFrom} names no replica of it: ${unknown.join(', ')}`,
+      'correct or remove the annotation',
+    );
+    return null;
+  }
+  if (volume.status.state !== 'detached' || !engineIsKnownStopped(world, engine)) {
+    block(
+      draft,
+      'Volume',
+      name,
+      `it is to start from ${names.join(', ')}, but it is not detached, or its last engine may still run`,
+      'decided once it is detached and the engine is known to be gone',
+    );
+    return null;
+  }
+  delete volume.metadata.annotations[OWN_ANNOTATION.forceStartFrom];
+  return decidedRecord(engine, names);
 }

@@ -12,7 +12,7 @@ import {
   recoverFaulted,
   releaseDeleted,
 } from './lifecycle.ts';
-import { decideDeletedMembers } from './membership.ts';
+import { decideDeletedMembers, decideForcedStart } from './membership.ts';
 import { replenish, replenishForBalance, replenishForEviction, replenishLocal } from './replenish.ts';
 import { applyModes } from './replica-modes.ts';
 import { scheduleReplicas } from './scheduling.ts';
@@ -57,6 +57,8 @@ function bringBack(world: VolumeWorld, draft: VolumeDraft): void {
 }
 
 function decide(world: VolumeWorld, draft: VolumeDraft): void {
-  const membership = decideDeletedMembers(world, draft);
-  if (membership !== null && draft.engine !== null) draft.engine.status.membership = membership;
+  const membership = decideDeletedMembers(world, draft) ?? decideForcedStart(world, draft);
+  if (membership === null || draft.engine === null) return;
+  draft.engine.spec.epoch = membership.epoch;
+  draft.engine.status.membership = membership;
 }
