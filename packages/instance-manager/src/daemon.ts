@@ -72,7 +72,7 @@ function createManager(options: DaemonOptions): ProcessManager {
     logsFolder: options.logsFolder,
     ports: options.ports,
     binaryFolders: options.binaryFolders,
-    cleanUpDevice: (binary, volume) => runCommand(binary, ['frontend', 'cleanup', '--volume', volume]),
+    cleanUpDevice: (binary, volume) => runCommand(binary, ['frontend', 'cleanup', '--volume', volume], { env }),
     logger: textLogger(logger),
   });
 }

@@ -30,6 +30,7 @@ interface StartOptions {
   readonly binaryFolders: readonly string[];
   /** not "" in a pod: then all Longhorn devices of the host are this node's */
   readonly hostRoot: string;
+  readonly env: NodeJS.ProcessEnv;
   readonly logger: { info(text: string): void; error(text: string): void };
 }
 
@@ -37,7 +38,7 @@ interface StartOptions {
  * Thaws file systems that a dead process left frozen during a snapshot, then removes devices whose engines and holders are
  * gone. Best effort: a device that stays is reported, and its volume's next engine meets it.
  */
-export async function recoverDevices({ runFolder, binaryFolders, hostRoot, logger }: StartOptions): Promise<void> {
+export async function recoverDevices({ runFolder, binaryFolders, hostRoot, env, logger }: StartOptions): Promise<void> {
   const recorded = recordedVolumes(runFolder);
   const own = new Set(recorded.map((volume) => `/dev/longhorn/${volume}`));
   for (const { device, path } of readMounts()) {
@@ -51,7 +52,7 @@ export async function recoverDevices({ runFolder, binaryFolders, hostRoot, logge
   if (recorded.length === 0) return;
   for (const binary of installedBinaries(binaryFolders)) {
     try {
-      await runCommand(binary, ['frontend', 'cleanup', '--all']);
+      await runCommand(binary, ['frontend', 'cleanup', '--all'], { env });
       return;
     } catch (error) {
       // Upstream's binary does not know the command; another image's may.
