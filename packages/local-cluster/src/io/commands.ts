@@ -26,6 +26,10 @@ export function run(command: string, args: readonly string[], input = ''): Promi
         else reject(new CommandError(`${command} ${args.join(' ')}`, stderr || error.message, error));
       },
     );
+    // A program that ends without reading its input says by its exit code what that means.
+    child.stdin?.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') reject(error);
+    });
     child.stdin?.end(input);
   });
 }
