@@ -88,10 +88,18 @@ export interface Folder {
   sync(): Promise<void>;
 }
 
-/** Replaces a small file so that a crash leaves the old or the new content, whole; done means on stable storage. */
-export async function replaceFile(folder: Folder, name: string, content: string): Promise<void> {
+/**
+ * Replaces a small file so that a crash leaves the old or the new content, whole. Which of the two a loss of power leaves
+ * is open until the folder is synced.
+ */
+export async function placeFile(folder: Folder, name: string, content: string): Promise<void> {
   await folder.writeSmall(`${name}.tmp`, Buffer.from(content, 'utf8'));
   await folder.rename(`${name}.tmp`, name);
+}
+
+/** As `placeFile`; done means on stable storage. */
+export async function replaceFile(folder: Folder, name: string, content: string): Promise<void> {
+  await placeFile(folder, name, content);
   await folder.sync();
 }
 

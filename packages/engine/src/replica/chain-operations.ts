@@ -5,7 +5,7 @@
  * after it the new one; what else lies in the folder then is cleaned by `finishInterrupted`. A failure before the commit is
  * undone; if even that fails the replica is out of use (`fail`), because nobody knows what a restart would find.
  */
-import { replaceFile, type DataFile } from '../io/disk.ts';
+import { placeFile, replaceFile, type DataFile } from '../io/disk.ts';
 import { BLOCK_BYTES, LIVE_CHAIN_MAX } from '../limits.ts';
 import { encodeDiskMeta } from './metadata.ts';
 import { reloadReplica, type OpenReplica } from './open-replica.ts';
@@ -61,10 +61,11 @@ async function freeHeadFile(replica: OpenReplica): Promise<string> {
   throw new Error(`${name} already exists`);
 }
 
+/** A new head; its names are on stable storage after the folder's next sync. */
 async function createHead(replica: OpenReplica, disk: Disk, sizeBytes: number): Promise<DataFile> {
   const file = await replica.folder.create(disk.name, sizeBytes);
   try {
-    await replaceFile(replica.folder, `${disk.name}${META_SUFFIX}`, encodeDiskMeta(disk));
+    await placeFile(replica.folder, `${disk.name}${META_SUFFIX}`, encodeDiskMeta(disk));
     return file;
   } catch (error) {
     await file.close();
@@ -112,7 +113,8 @@ export async function takeSnapshot(replica: OpenReplica, request: SnapshotReques
     file = await createHead(replica, next, request.sizeBytes);
     await removeDiskFiles(folder, snapshot);
     await folder.link(old.name, snapshot);
-    await replaceFile(folder, `${snapshot}${META_SUFFIX}`, encodeDiskMeta(taken, taken.recordedName));
+    await placeFile(folder, `${snapshot}${META_SUFFIX}`, encodeDiskMeta(taken, taken.recordedName));
+    await folder.sync();
     isCommitting = true;
     await replica.writeMeta({
       ...meta,
@@ -179,6 +181,7 @@ export async function revertTo(replica: OpenReplica, target: string, created: st
   const next = headDisk(await freeHeadFile(replica), target, created);
   const file = await createHead(replica, next, meta.sizeBytes);
   await file.close();
+  await replica.folder.sync();
   const reverted = { ...meta, head: next.name, isDirty: true, parent: target };
   try {
     await replica.state.discard([meta.head]);

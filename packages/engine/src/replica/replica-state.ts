@@ -10,7 +10,7 @@
  * so that a crash in the middle leaves a state that still matches what is there: either the old file, or the pending one.
  */
 import { createHash } from 'node:crypto';
-import { errnoCode, replaceFile, type Folder } from '../io/disk.ts';
+import { errnoCode, placeFile, replaceFile, type Folder } from '../io/disk.ts';
 import { MEMBERSHIP_BASES_MAX, MEMBERSHIP_DEPTH_MAX, META_FILE_BYTES_MAX } from '../limits.ts';
 import { MalformedFileError, VOLUME_META } from './metadata.ts';
 
@@ -244,7 +244,10 @@ export class ReplicaState {
     await this.save({ pendingVolumeMeta: { inode: written.inode, sha256: digestOf(bytes) } });
     await this.folder.rename(temporary, VOLUME_META);
     await this.folder.sync();
-    await this.save(await this.identity());
+    // Should power be lost before this is on the disk, the pending form is there and says the same.
+    const next = { ...this.content, ...(await this.identity()) };
+    await placeFile(this.folder, STATE_FILE, `${JSON.stringify(next)}\n`);
+    this.content = next;
   }
 
   /** The folder is emptied: the record goes, the epoch stays, so that an engine of the past cannot come back. */

@@ -163,8 +163,8 @@ describe('sync agent', () => {
     expect(await replica.agent.SnapshotPurgeStatus({})).toMatchObject({ state: 'complete', progress: 100, error: '' });
     expect((await content(replica)).equals(before)).toBe(true);
     const { replica: told } = await replica.control.ReplicaGet({});
-    expect(Object.keys(told?.disks ?? {}).sort()).toEqual(
-      [told?.head, 'volume-snap-s2.img', 'volume-snap-s3.img'].sort(),
+    expect(new Set(Object.keys(told?.disks ?? {}))).toEqual(
+      new Set([told?.head, 'volume-snap-s2.img', 'volume-snap-s3.img']),
     );
     expect(told?.chain).toEqual([told?.head, 'volume-snap-s2.img']);
   });
