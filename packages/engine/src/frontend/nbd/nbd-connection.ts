@@ -94,7 +94,7 @@ export class NbdConnection implements CompletionSink {
     this.budget = budget;
     this.ended = ended;
     this.handshake = new Handshake(exported);
-    this.zeroes = new ZeroWriter(target, (slot, errno) => this.complete(slot, errno));
+    this.zeroes = new ZeroWriter(target, this);
     this.socket = adoptSocket(accepted, {
       buffer: () => this.nextBuffer(),
       callback: (count) => this.onBytes(count),

@@ -15,8 +15,8 @@ export const NBD_CONNECTIONS_MAX = 16;
 export const NBD_REQUESTS_MAX = 256;
 /** Bytes of the payloads of all connections of an export at a time, but at least one request each. */
 export const NBD_PAYLOAD_BYTES_TOTAL = 96 << 20;
-/** Buffers are taken in chunks of this size; a larger payload has a buffer of its own. */
-export const NBD_CHUNK_BYTES = 1 << 20;
+/** Buffers are taken in chunks of this size: a request of 1 MiB with its header fits, a larger one has a buffer of its own. */
+export const NBD_CHUNK_BYTES = (1 << 20) + (128 << 10);
 /** A chunk with less room than this at its end is left for the next one. */
 export const NBD_CHUNK_ROOM_MIN = 64 << 10;
 /** Free chunks that an idle connection keeps. */

@@ -14,14 +14,15 @@ interface Job {
 
 let zeroes: Buffer | null = null;
 
+/** Its owner gets one completion for each start. */
 export class ZeroWriter implements CompletionSink {
   private readonly target: BlockTarget;
-  private readonly done: (slot: number, errno: number) => void;
+  private readonly owner: CompletionSink;
   private readonly jobs = new Map<number, Job>();
 
-  constructor(target: BlockTarget, done: (slot: number, errno: number) => void) {
+  constructor(target: BlockTarget, owner: CompletionSink) {
     this.target = target;
-    this.done = done;
+    this.owner = owner;
   }
 
   start(slot: number, offset: number, length: number, isFua: boolean): void {
@@ -36,11 +37,12 @@ export class ZeroWriter implements CompletionSink {
       return;
     }
     this.jobs.delete(slot);
-    this.done(slot, errno);
+    this.owner.complete(slot, errno);
   }
 
   flushCompletions(): void {
     this.target.submitBatch();
+    this.owner.flushCompletions();
   }
 
   private writePiece(slot: number): void {

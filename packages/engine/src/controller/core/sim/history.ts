@@ -80,7 +80,13 @@ export class History {
   /** It ended with an error: each sector holds it or not. */
   fail(written: Written): void {
     written.failed = this.step++;
-    for (const list of this.sectors) for (const version of list) if (version.written === written) version.seen = NEVER;
+    for (const [sector, list] of this.sectors.entries()) {
+      for (const version of list) {
+        if (version.written !== written) continue;
+        version.seen = NEVER;
+        this.chosen.delete(sector);
+      }
+    }
   }
 
   unmap(offset: number, length: number): void {

@@ -1,0 +1,155 @@
+/**
+ * What is measured: our engine with its replicas, the yardstick (qemu-storage-daemon: one NBD server per replica on a sparse file,
+ * a quorum over them), and, when `PEER_ENGINE` names one, another engine that serves upstream's socket protocol.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join, resolve } from 'node:path';
+import { start, until, type Running } from './processes.ts';
+
+export interface System {
+  readonly name: string;
+  /** For fio's nbd engine; null: driven over its socket. */
+  readonly nbdUri: string | null;
+  readonly socketPath: string | null;
+  readonly pids: readonly number[];
+  stop(): Promise<void>;
+}
+
+export interface SystemOptions {
+  readonly folder: string;
+  readonly replicas: number;
+  readonly sizeBytes: number;
+}
+
+const longhorn = resolve(import.meta.dirname, '../dist/longhorn');
+
+/** Replica 1 is in the engine's pod and reached over its unix socket, the others over TCP, as on three nodes. */
+export async function startOurs({ folder, replicas, sizeBytes }: SystemOptions): Promise<System> {
+  if (!existsSync(longhorn)) throw new Error(`${longhorn} is missing: build the engine first (nx run engine:build)`);
+  return startEngine('ours', longhorn, { folder, replicas, sizeBytes }, [
+    '--frontend',
+    'tgt-blockdev',
+    '--blockdev-driver',
+    'nbd',
+  ]);
+}
+
+/** Another engine, started by upstream's commands, with the `socket` frontend. */
+export async function startPeer(executable: string, options: SystemOptions): Promise<System> {
+  return startEngine('peer', executable, options, ['--frontend', 'socket']);
+}
+
+async function startEngine(
+  name: string,
+  executable: string,
+  { folder, replicas, sizeBytes }: SystemOptions,
+  frontendArgs: readonly string[],
+): Promise<System> {
+  const home = join(folder, name);
+  mkdirSync(home, { recursive: true });
+  const volume = `bench-${name}-${process.pid}`;
+  const running: Running[] = [];
+  const address = (i: number): string => `127.0.0.${i + 2}:${name === 'ours' ? 19100 : 19300}`;
+  const environment = (i: number): NodeJS.ProcessEnv => ({
+    POD_IP: `127.0.0.${i + 2}`,
+    LONGHORN_RUN_DIR: join(home, 'run'),
+    LONGHORN_HOST_ROOT: home,
+  });
+  for (let i = 0; i < replicas; i++) {
+    const data = join(home, `replica${i + 1}`);
+    mkdirSync(data, { recursive: true });
+    const args = ['replica', data, '--size', String(sizeBytes), '--listen', address(i), '--disableRevCounter'];
+    args.push('--sync-agent=false');
+    running.push(
+      start(`${name} replica ${i + 1}`, executable, args, join(home, `replica${i + 1}.log`), environment(i)),
+    );
+    await until(`${name} replica ${i + 1} listening`, () => isListening(address(i)));
+  }
+  const args = ['controller', volume, '--listen', `127.0.0.2:${name === 'ours' ? 19000 : 19200}`];
+  args.push('--size', String(sizeBytes), '--current-size', String(sizeBytes), '--disableRevCounter', ...frontendArgs);
+  for (let i = 0; i < replicas; i++) args.push('--replica', `tcp://${address(i)}`);
+  running.push(start(`${name} engine`, executable, args, join(home, 'engine.log'), environment(0)));
+  const isOurs = name === 'ours';
+  const socketPath = isOurs ? join(home, 'run', 'nbd', `${volume}.sock`) : `/var/run/longhorn-${volume}.sock`;
+  await until(`${name} engine serving`, () => existsSync(socketPath));
+  return {
+    name,
+    nbdUri: isOurs ? `nbd+unix:///${volume}?socket=${socketPath}` : null,
+    socketPath: isOurs ? null : socketPath,
+    pids: running.map(({ pid }) => pid),
+    async stop() {
+      for (const process of running.toReversed()) await process.stop();
+    },
+  };
+}
+
+/** Unix sockets between the quorum and its replicas: over TCP it stalls on delayed acknowledgements. */
+export async function startQuorum({ folder, replicas, sizeBytes }: SystemOptions): Promise<System> {
+  const home = join(folder, 'quorum');
+  mkdirSync(home, { recursive: true });
+  const running: Running[] = [];
+  const daemon = (name: string, args: readonly string[]): void => {
+    running.push(start(name, 'qemu-storage-daemon', args, join(home, 'log')));
+  };
+  const args: string[] = [];
+  let children = '';
+  for (let i = 0; i < replicas; i++) {
+    const [file, socket] = [join(home, `replica${i}.img`), join(home, `replica${i}.sock`)];
+    writeFileSync(file, '');
+    truncateSync(file, sizeBytes);
+    const disk = `driver=file,node-name=f,filename=${file},discard=unmap,cache.direct=off`;
+    const serve = ['--nbd-server', `addr.type=unix,addr.path=${socket}`];
+    daemon(`quorum replica ${i}`, ['--blockdev', disk, ...serve, '--export', exportOf('f', 'replica')]);
+    await until('the quorum’s replica listening', () => existsSync(socket));
+    args.push('--blockdev', `driver=nbd,node-name=r${i},server.type=unix,server.path=${socket},export=replica`);
+    children += `,children.${i}=r${i}`;
+  }
+  const socket = join(home, 'quorum.sock');
+  // read-pattern=fifo reads from one replica, as a volume does; a quorum needs two children at least
+  const top = replicas === 1 ? 'r0' : 'q';
+  if (replicas > 1) args.push('--blockdev', `driver=quorum,node-name=q,vote-threshold=1,read-pattern=fifo${children}`);
+  args.push('--nbd-server', `addr.type=unix,addr.path=${socket}`, '--export', exportOf(top, 'volume'));
+  daemon('quorum', args);
+  await until('the quorum listening', () => existsSync(socket));
+  return {
+    name: 'quorum',
+    nbdUri: `nbd+unix:///volume?socket=${socket}`,
+    socketPath: null,
+    pids: running.map(({ pid }) => pid),
+    async stop() {
+      for (const process of running.toReversed()) await process.stop();
+    },
+  };
+}
+
+export function hasQuorum(): boolean {
+  try {
+    execFileSync('qemu-storage-daemon', ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+export function removeFolder(folder: string): void {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+function exportOf(node: string, name: string): string {
+  return `type=nbd,id=e,node-name=${node},name=${name},writable=on`;
+}
+
+function isListening(address: string): Promise<boolean> {
+  const at = address.lastIndexOf(':');
+  return new Promise((done) => {
+    const socket = connect(Number(address.slice(at + 1)), address.slice(0, at));
+    socket.once('connect', () => {
+      socket.destroy();
+      done(true);
+    });
+    socket.once('error', () => done(false));
+  });
+}

@@ -1,0 +1,328 @@
+import { Buffer } from 'node:buffer';
+import { execFile, execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Frontend } from '../frontend.ts';
+import { openNbdFrontend } from './nbd-frontend.ts';
+import { MemoryTarget } from './test/memory-target.ts';
+import { NbdClient, parseReply, request } from './test/nbd-client.ts';
+
+const run = promisify(execFile);
+const READ = 0;
+const WRITE = 1;
+const DISC = 2;
+const FLUSH = 3;
+const TRIM = 4;
+const WRITE_ZEROES = 6;
+const FUA = 1;
+const MIB = 1 << 20;
+
+let folder: string;
+let target: MemoryTarget;
+let frontend: Frontend;
+let path: string;
+const clients: NbdClient[] = [];
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'nbd-'));
+  path = join(folder, 'vol.sock');
+  target = new MemoryTarget(64 * MIB);
+  frontend = await openNbdFrontend({ target, exportName: 'vol', listen: { unixPath: path } });
+});
+
+afterEach(async () => {
+  target.isHeld = false;
+  for (const client of clients.splice(0)) client.socket.destroy();
+  await frontend.close();
+  rmSync(folder, { recursive: true });
+});
+
+function newClient(): NbdClient {
+  const client = new NbdClient(path);
+  clients.push(client);
+  return client;
+}
+
+async function entered(): Promise<NbdClient> {
+  const client = newClient();
+  await client.enter();
+  return client;
+}
+
+async function reply(client: NbdClient): Promise<{ error: number; cookie: number }> {
+  return parseReply(await client.take(16));
+}
+
+describe('requests', () => {
+  it('names size and abilities in the handshake', async () => {
+    const client = newClient();
+    expect(await client.enter()).toEqual({ size: BigInt(64 * MIB), flags: 1 | 4 | 8 | 32 | 64 | 256 });
+    expect(frontend.endpoint()).toBe(`nbd+unix:///vol?socket=${path}`);
+  });
+
+  it('writes, reads, trims, zeroes and flushes', async () => {
+    const client = await entered();
+    const data = Buffer.alloc(8192, 7);
+    client.send(Buffer.concat([request(WRITE, 1, 4096, 8192), data]));
+    expect(await reply(client)).toEqual({ error: 0, cookie: 1 });
+    client.send(request(READ, 2, 4096, 8192));
+    expect(await reply(client)).toEqual({ error: 0, cookie: 2 });
+    expect((await client.take(8192)).equals(data)).toBe(true);
+    client.send(request(TRIM, 3, 4096, 4096));
+    await reply(client);
+    client.send(request(WRITE_ZEROES, 4, 8192, 4096));
+    await reply(client);
+    client.send(request(FLUSH, 5, 0, 0));
+    await reply(client);
+    expect(target.content.subarray(4096, 12288).every((byte) => byte === 0)).toBe(true);
+    expect(target.calls.at(-1)).toBe('flush');
+  });
+
+  it('answers a batch with one submission, each request by its own cookie', async () => {
+    const client = await entered();
+    target.isHeld = true;
+    const requests = [1, 2, 3, 4].map((cookie) => request(READ, cookie, cookie * 4096, 4096));
+    for (const cookie of [1, 2, 3, 4]) target.content.fill(cookie, cookie * 4096, cookie * 4096 + 4096);
+    client.send(Buffer.concat(requests));
+    await expect.poll(() => target.waiting).toBe(4);
+    target.release();
+    for (const cookie of [4, 3, 2, 1]) {
+      expect(await reply(client)).toEqual({ error: 0, cookie });
+      expect((await client.take(4096)).every((byte) => byte === cookie)).toBe(true);
+    }
+  });
+
+  it('takes a request at every split point', async () => {
+    const client = await entered();
+    const bytes = Buffer.concat([request(WRITE, 9, 512, 512), Buffer.alloc(512, 3), request(FLUSH, 10, 0, 0)]);
+    for (let at = 1; at < bytes.length; at += 13) {
+      client.send(bytes.subarray(0, at));
+      await new Promise(setImmediate);
+      client.send(bytes.subarray(at));
+      const cookies = [(await reply(client)).cookie, (await reply(client)).cookie];
+      expect(cookies.toSorted((a, b) => a - b)).toEqual([9, 10]);
+      expect(target.content.subarray(512, 1024).every((byte) => byte === 3)).toBe(true);
+      target.content.fill(0);
+    }
+  });
+
+  it('lands payloads of every size unharmed, also the longest', async () => {
+    const client = await entered();
+    for (const length of [512, 4096, 128 << 10, MIB, 3 * MIB, 32 * MIB]) {
+      const data = Buffer.alloc(length, length % 251);
+      data.writeUInt32LE(length, 0);
+      client.send(Buffer.concat([request(WRITE, length, 0, length), data]));
+      expect(await reply(client)).toEqual({ error: 0, cookie: length });
+      client.send(request(READ, 1, 0, length));
+      await reply(client);
+      expect((await client.take(length)).equals(data)).toBe(true);
+    }
+  });
+
+  it('makes FUA durable: of a write by the core, of a trim by a flush, of zeros by their last piece', async () => {
+    const client = await entered();
+    client.send(Buffer.concat([request(WRITE, 1, 0, 512, FUA), Buffer.alloc(512)]));
+    await reply(client);
+    client.send(request(TRIM, 2, 0, 4096, FUA));
+    await reply(client);
+    client.send(request(WRITE_ZEROES, 3, 0, MIB + 512, FUA));
+    await reply(client);
+    expect(target.calls).toEqual([
+      'write 0 512 fua',
+      'unmap 0 4096',
+      'flush',
+      `write 0 ${MIB}`,
+      `write ${MIB} 512 fua`,
+    ]);
+  });
+
+  it.each([
+    { name: 'a read beyond the end', header: request(READ, 5, 64 * MIB - 512, 1024), payload: 0, error: 22 },
+    { name: 'a write beyond the end', header: request(WRITE, 5, 64 * MIB, 512), payload: 512, error: 28 },
+    { name: 'an offset beyond 2^53', header: offsetRequest('ffffffffffffffff'), payload: 0, error: 22 },
+    { name: 'a length of 0', header: request(READ, 5, 0, 0), payload: 0, error: 22 },
+    { name: 'a read of more than 32 MiB', header: request(READ, 5, 0, 32 * MIB + 512), payload: 0, error: 22 },
+    { name: 'an unknown command', header: request(9, 5, 0, 512), payload: 0, error: 22 },
+    { name: 'an unknown flag', header: request(READ, 5, 0, 512, 0x80), payload: 0, error: 22 },
+  ])('refuses $name and goes on', async ({ header, payload, error }) => {
+    const client = await entered();
+    client.send(Buffer.concat([header, Buffer.alloc(payload), request(FLUSH, 6, 0, 0)]));
+    expect(await reply(client)).toEqual({ error, cookie: 5 });
+    expect(await reply(client)).toEqual({ error: 0, cookie: 6 });
+    expect(target.calls).toEqual(['flush']);
+  });
+
+  it.each([
+    { errno: 5, error: 5 },
+    { errno: 28, error: 28 },
+    { errno: 11, error: 5 },
+  ])('tells errno $errno as $error, a failed read without data', async ({ errno, error }) => {
+    const client = await entered();
+    target.errno = errno;
+    client.send(Buffer.concat([request(READ, 1, 0, 4096), request(FLUSH, 2, 0, 0)]));
+    const replies = [await reply(client), await reply(client)];
+    expect(replies).toContainEqual({ error, cookie: 1 });
+    expect(replies).toContainEqual({ error, cookie: 2 });
+  });
+
+  it('answers what is in progress before it lets a client go', async () => {
+    const client = await entered();
+    target.isHeld = true;
+    client.send(Buffer.concat([request(READ, 1, 0, 4096), request(DISC, 0, 0, 0)]));
+    await expect.poll(() => target.waiting).toBe(1);
+    target.release();
+    expect(await reply(client)).toEqual({ error: 0, cookie: 1 });
+    await client.ended();
+  });
+});
+
+describe('limits', () => {
+  it('serves no more requests than its limit until some are answered', async () => {
+    const client = await entered();
+    target.isHeld = true;
+    const many = Array.from({ length: 1000 }, (_, i) => request(READ, i, 0, 512));
+    client.send(Buffer.concat(many));
+    await expect.poll(() => target.waiting).toBe(256);
+    target.isHeld = false;
+    target.release();
+    for (let i = 0; i < 1000; i++) await client.take(16 + 512);
+    expect(target.calls.length).toBe(1000);
+  });
+
+  it('keeps the payloads of all connections within one budget', async () => {
+    target.isHeld = true;
+    const greedy = [await entered(), await entered()];
+    for (const client of greedy) {
+      client.send(Buffer.concat([1, 2, 3, 4].map((cookie) => request(READ, cookie, 0, 16 * MIB))));
+    }
+    await expect.poll(() => target.waiting).toBe(6);
+    target.isHeld = false;
+    target.release();
+    for (const client of greedy) await client.take(4 * (16 + 16 * MIB));
+  });
+
+  it('stops serving a client that does not take its replies', async () => {
+    const client = await entered();
+    client.socket.pause();
+    const many = Array.from({ length: 200 }, (_, i) => request(READ, i, 0, 256 << 10));
+    client.send(Buffer.concat(many));
+    await expect.poll(() => target.calls.length).toBeGreaterThan(0);
+    let before = -1;
+    while (before !== target.calls.length) {
+      before = target.calls.length;
+      for (let i = 0; i < 50; i++) await new Promise(setImmediate);
+    }
+    expect(before).toBeLessThanOrEqual(200);
+    client.socket.resume();
+    for (let i = 0; i < 200; i++) await client.take(16 + (256 << 10));
+  });
+
+  it.each([
+    { name: 'another magic', bytes: Buffer.alloc(28, 0xab) },
+    { name: 'a write of more than 32 MiB', bytes: request(WRITE, 1, 0, 0xffff_fe00) },
+  ])('closes the connection for $name', async ({ bytes }) => {
+    const client = await entered();
+    client.send(bytes);
+    await client.ended();
+    expect(target.calls).toEqual([]);
+  });
+
+  it.each([
+    { name: 'unknown client flags', hex: 'ffffffff' },
+    { name: 'no fixed newstyle', hex: '00000000' },
+    { name: 'garbage for an option', hex: `00000003${'5a'.repeat(64)}` },
+    { name: 'a giant option', hex: '0000000349484156454f505400000007ffffffff' },
+    { name: 'an export that is not there', hex: '0000000349484156454f505400000001000000036e6f70' },
+  ])('ends a handshake with $name', async ({ hex }) => {
+    const client = newClient();
+    client.send(hex);
+    await client.ended();
+    expect(target.calls).toEqual([]);
+  });
+
+  it('forgets a client that vanishes with requests in progress', async () => {
+    const client = await entered();
+    target.isHeld = true;
+    client.send(Buffer.concat([request(WRITE, 1, 0, 4096), Buffer.alloc(4096, 1), request(READ, 2, 0, 4096)]));
+    await expect.poll(() => target.waiting).toBe(2);
+    client.socket.destroy();
+    await client.ended();
+    target.release();
+    const next = await entered();
+    target.isHeld = false;
+    next.send(request(READ, 3, 0, 512));
+    expect(await reply(next)).toEqual({ error: 0, cookie: 3 });
+    expect((await next.take(512)).every((byte) => byte === 1)).toBe(true);
+  });
+});
+
+const tools = ['nbdinfo', 'nbdcopy', 'qemu-io', 'fio'].filter((tool) => {
+  try {
+    execFileSync('which', [tool], { stdio: 'ignore' });
+    return true;
+  } catch (error) {
+    // Exit status 1: not installed.
+    if ((error as { status?: number }).status === 1) return false;
+    throw error;
+  }
+});
+
+describe('other people’s clients (those that are installed)', () => {
+  const uri = (): string => `nbd+unix:///vol?socket=${path}`;
+
+  it.skipIf(!tools.includes('nbdinfo'))('nbdinfo reads the export’s description and the list', async () => {
+    const { stdout } = await run('nbdinfo', ['--json', uri()]);
+    const [first] = (JSON.parse(stdout) as { exports: Record<string, unknown>[] }).exports;
+    expect(first).toMatchObject({
+      'export-size': 64 * MIB,
+      can_flush: true,
+      can_fua: true,
+      can_trim: true,
+      can_zero: true,
+      can_multi_conn: true,
+      block_size_minimum: 512,
+      block_size_preferred: 4096,
+      block_size_maximum: 32 * MIB,
+    });
+    expect((await run('nbdinfo', ['--list', uri()])).stdout).toContain('export="vol"');
+  });
+
+  it.skipIf(!tools.includes('nbdcopy'))('nbdcopy copies in and out over several connections', async () => {
+    const data = Buffer.alloc(64 * MIB);
+    for (let at = 0; at < data.length; at += 4096) data.writeUInt32LE(at ^ 0x5bd1, at);
+    const file = join(folder, 'in');
+    const { writeFileSync, readFileSync } = await import('node:fs');
+    writeFileSync(file, data);
+    await run('nbdcopy', ['--flush', file, uri()]);
+    expect(target.content.equals(data)).toBe(true);
+    await run('nbdcopy', [uri(), join(folder, 'out')]);
+    expect(readFileSync(join(folder, 'out')).equals(data)).toBe(true);
+  });
+
+  it.skipIf(!tools.includes('qemu-io'))('qemu-io writes, reads back, zeroes, discards and flushes', async () => {
+    const commands = ['write -P 17 1M 3M', 'read -P 17 1M 3M', 'write -z 2M 1M', 'read -P 0 2M 1M', 'discard 1M 64k'];
+    const args = [...commands, 'write -P 5 -f 512 512', 'read -P 5 512 512', 'flush'].flatMap((text) => ['-c', text]);
+    const { stdout } = await run('qemu-io', ['-f', 'raw', ...args, uri()]);
+    expect(stdout).not.toMatch(/failed|error|mismatch/i);
+    expect(target.content[512]).toBe(5);
+  });
+
+  it.skipIf(!tools.includes('fio'))('fio verifies what it wrote at random', async () => {
+    const args = ['--name=v', '--ioengine=nbd', `--uri=${uri()}`, '--rw=randwrite', '--bsrange=512-64k', '--size=8m'];
+    const { stdout } = await run('fio', [...args, '--iodepth=16', '--verify=crc32c', '--output-format=json'], {
+      maxBuffer: 4 * MIB,
+    });
+    const [job] = (JSON.parse(stdout.slice(stdout.indexOf('{'))) as { jobs: { error: number }[] }).jobs;
+    expect(job?.error).toBe(0);
+  });
+});
+
+/** A read whose offset is given in hex. */
+function offsetRequest(hex: string): Buffer {
+  const header = request(READ, 5, 0, 512);
+  header.write(hex, 16, 'hex');
+  return header;
+}
