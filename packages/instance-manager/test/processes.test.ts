@@ -10,7 +10,7 @@ const PATIENT = { timeout: 10_000 };
 
 let node: TestNode;
 beforeAll(async () => {
-  node = await startTestNode({ podIp: '127.1.201.1', limits: { probeTotalMs: 2_500, stopGraceMs: 1_000 } });
+  node = await startTestNode({ podIp: '127.1.201.1', limits: { stopGraceMs: 1_000 } });
 });
 afterAll(() => node.stop());
 
@@ -98,10 +98,15 @@ describe('a process', () => {
   });
 
   it('that never answers is stopped', async () => {
-    await createEngine('silent', ['--start-delay-ms', '60000']);
-    const ended = await untilProcess(node, 'silent-e-0', hasEnded);
-    expect(ended.status?.state).toBe('stopped');
-    await deleted('silent-e-0');
+    const impatient = await startTestNode({ podIp: '127.1.201.2', limits: { probeTotalMs: 300 } });
+    try {
+      const spec = { name: 'silent-e-0', binary: impatient.binary('image-1'), args: ['idle'], port_count: 1 };
+      await impatient.processes.ProcessCreate({ spec });
+      const ended = await untilProcess(impatient, 'silent-e-0', hasEnded);
+      expect(ended.status).toMatchObject({ state: 'error', error_msg: 'signal: interrupt' });
+    } finally {
+      await impatient.stop();
+    }
   });
 
   it('that ignores the request to stop is killed after the grace time', async () => {
