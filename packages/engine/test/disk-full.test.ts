@@ -1,0 +1,137 @@
+/** A replica on a small file system of its own that runs full: writes fail with upstream's text, nothing is corrupted. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  FRAME_ERROR,
+  FRAME_FLUSH,
+  FRAME_READ,
+  FRAME_RESPONSE,
+  FRAME_UNMAP,
+  FRAME_WRITE,
+} from '../src/protocol/replica-frame.ts';
+import { DataClient, frame } from './data-client.ts';
+import { startReplicaOn, type StartedReplica } from './replica-process.ts';
+import { temporaryFolder } from './temporary-folder.ts';
+
+const SIZE = 64 << 20;
+const PIECE = 256 << 10;
+
+function mountProblem(): string | null {
+  if (process.getuid?.() !== 0) return 'not root';
+  try {
+    statSync('/dev/loop-control');
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+const problem = mountProblem();
+if (problem !== null) console.log(`disk-full test skipped, it needs root and loop devices: ${problem}`);
+
+describe.skipIf(problem !== null)('a replica whose disk is full', () => {
+  let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+  let mount: string;
+  let replica: StartedReplica;
+  let client: DataClient;
+  let seq = 1;
+
+  beforeEach(async () => {
+    folder = await temporaryFolder();
+    const image = join(folder.path, 'disk.ext4');
+    mount = join(folder.path, 'mount');
+    mkdirSync(mount);
+    execFileSync('truncate', ['-s', '32M', image]);
+    execFileSync('mkfs.ext4', ['-q', '-m', '0', image]);
+    execFileSync('mount', ['-o', 'loop', image, mount]);
+    replica = await startReplicaOn(join(mount, 'replica'), 28_000 + (process.pid % 1000), SIZE, {
+      isSyncAgentOn: false,
+    });
+    await replica.control.ReplicaOpen({});
+    client = await DataClient.connect({ port: replica.dataPort, host: '127.0.0.1' });
+  });
+
+  afterEach(async () => {
+    client.end();
+    await replica.end();
+    execFileSync('umount', [mount]);
+    await folder.remove();
+  });
+
+  async function request(
+    type: number,
+    offset: number,
+    size: number,
+    payload?: Buffer,
+  ): Promise<{ type: number; text: string; data: Buffer }> {
+    client.send(frame(seq++, type, offset, size, payload));
+    const [answer] = await client.answers(1);
+    return {
+      type: answer?.type ?? -1,
+      text: answer?.data.toString('latin1') ?? '',
+      data: answer?.data ?? Buffer.alloc(0),
+    };
+  }
+
+  const fill = (i: number): Buffer => Buffer.alloc(PIECE, i % 251);
+
+  it('answers with upstream’s text, keeps what was acknowledged, and goes on when space is freed', async () => {
+    const ballast = join(mount, 'ballast');
+    writeFileSync(ballast, Buffer.alloc(4 << 20, 1));
+    execFileSync('sync', ['-f', mount]);
+    let acknowledged = 0;
+    for (let refused = false; !refused;) {
+      const answer = await request(FRAME_WRITE, acknowledged * PIECE, PIECE, fill(acknowledged));
+      refused = answer.type === FRAME_ERROR;
+      expect(refused ? answer.text : '').toMatch(/^$|^write .*volume-head-000\.img: no space left on device$/);
+      if (!refused) acknowledged++;
+    }
+    expect(acknowledged).toBeGreaterThan(40);
+    await checkAll(acknowledged);
+    rmSync(ballast);
+    expect((await request(FRAME_FLUSH, 0, 0)).type).toBe(FRAME_RESPONSE);
+    expect((await request(FRAME_WRITE, acknowledged * PIECE, PIECE, fill(acknowledged))).type).toBe(FRAME_RESPONSE);
+    await checkAll(acknowledged + 1);
+    expect((await request(FRAME_UNMAP, 0, 8 << 20)).type).toBe(FRAME_RESPONSE);
+    expect((await request(FRAME_FLUSH, 0, 0)).type).toBe(FRAME_RESPONSE);
+    expect((await request(FRAME_WRITE, 0, PIECE, fill(0))).type).toBe(FRAME_RESPONSE);
+  });
+
+  async function checkAll(count: number): Promise<void> {
+    const wrong: number[] = [];
+    for (let i = 0; i < count; i++) {
+      const { data } = await request(FRAME_READ, i * PIECE, PIECE);
+      if (!data.equals(fill(i))) wrong.push(i);
+    }
+    expect(wrong).toEqual([]);
+  }
+
+  it('refuses a snapshot that does not fit, and is as it was', async () => {
+    await request(FRAME_WRITE, 0, PIECE, fill(7));
+    await request(FRAME_FLUSH, 0, 0);
+    const before = (await replica.control.ReplicaGet({})).replica;
+    // Files without room for their content, so that not even a small file can be written.
+    let name = 0;
+    for (let size = 1 << 20; size >= 4096;) {
+      try {
+        writeFileSync(join(mount, `full-${name++}`), Buffer.alloc(size, 1), { flush: true });
+      } catch (error) {
+        expect(String(error)).toContain('ENOSPC');
+        size >>= 1;
+      }
+    }
+    const snapshot = replica.control.ReplicaSnapshot({
+      name: 's',
+      user_created: true,
+      created: '2026-01-01T00:00:00Z',
+    });
+    await expect(snapshot).rejects.toThrow(/no space left on device/);
+    for (let i = 0; i < name; i++) rmSync(join(mount, `full-${i}`), { force: true });
+    const after = (await replica.control.ReplicaGet({})).replica;
+    expect([after?.head, after?.chain, after?.state]).toEqual([before?.head, before?.chain, before?.state]);
+    expect((await request(FRAME_READ, 0, PIECE)).data.equals(fill(7))).toBe(true);
+    await replica.control.ReplicaSnapshot({ name: 's', user_created: true, created: '2026-01-01T00:00:00Z' });
+  });
+});
