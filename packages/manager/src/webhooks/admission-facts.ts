@@ -91,8 +91,8 @@ const NAMED_BY_SETTING: Partial<Record<string, Resource>> = {
 
 async function namedObjectExists(datastore: Datastore, setting: string, value: string): Promise<boolean> {
   const resource = NAMED_BY_SETTING[setting];
-  const usual = isSettingName(setting) ? parseSetting(setting, null) : '';
-  if (resource === undefined || value === '' || value === usual) return true;
+  if (resource === undefined || value === '') return true;
+  if (isSettingName(setting) && value === parseSetting(setting, null)) return true;
   try {
     await datastore.transport.get(resource, '', value);
     return true;

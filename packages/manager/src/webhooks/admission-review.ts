@@ -55,18 +55,35 @@ function decodeRequest(request: JsonObject): AdmissionRequest {
   return { kind, operation, object, old };
 }
 
-function refusal(problems: readonly Problem[]): JsonObject {
+/** Whose object it is, for `The Volume "v" is invalid`. */
+interface Subject {
+  group: string;
+  kind: string;
+  name: string;
+}
+
+function subjectOf(request: JsonObject): Subject {
+  const { group, kind } = peekObject(request, 'kind');
+  const metadata = peekObject(peekObject(request, 'object'), 'metadata');
+  const name = textAt(metadata, 'name') || textAt(request, 'name');
+  return { group: typeof group === 'string' ? group : '', kind: typeof kind === 'string' ? kind : '', name };
+}
+
+/** Clients print the field before the message of a cause; a path that the message begins with is not said twice. */
+function causeOf({ field, message }: Problem): JsonObject {
+  const prefix = field === '' ? '' : `${field}: `;
+  const shown = message.startsWith(prefix) ? message.slice(prefix.length) : message;
+  return { reason: 'FieldValueInvalid', message: shown, field };
+}
+
+function refusal(problems: readonly Problem[], subject: Subject): JsonObject {
   const [first] = problems;
   assert(first !== undefined);
   const message = problems
     .map((problem) => problem.message)
     .join('; ')
     .slice(0, MESSAGE_LENGTH_MAX);
-  const causes = problems.map((problem) => ({
-    reason: 'FieldValueInvalid',
-    message: problem.message,
-    field: problem.field,
-  }));
+  const causes = problems.map(causeOf);
   return {
     allowed: false,
     status: {
@@ -74,7 +91,7 @@ function refusal(problems: readonly Problem[]): JsonObject {
       code: first.code,
       reason: REASONS[first.code],
       message,
-      ...(first.code === 422 ? { details: { causes } } : {}),
+      ...(first.code === 422 ? { details: { ...subject, causes } } : {}),
     },
   };
 }
@@ -85,7 +102,8 @@ async function decide(phase: Phase, request: AdmissionRequest, factsFor: FactsSo
   const facts = await factsFor(decodeKind(request.kind, subject), request.operation);
   if (phase === 'validation') {
     const problems = validate(request, facts);
-    return problems.length === 0 ? { allowed: true } : refusal(problems);
+    if (problems.length > 0) throw new AdmissionError(problems);
+    return { allowed: true };
   }
   const patch = mutate(request, facts);
   if (patch.length === 0) return { allowed: true };
@@ -105,11 +123,14 @@ export async function reviewAdmission(
     response = await decide(phase, decodeRequest(request), factsFor);
   } catch (error) {
     if (error instanceof AdmissionError) {
-      response = refusal(error.problems);
+      response = refusal(error.problems, subjectOf(request));
     } else {
       onFault(error);
       const message = error instanceof Error ? error.message : String(error);
-      response = refusal([{ field: '', message: `cannot check the object now: ${message}`, code: 500 }]);
+      response = refusal(
+        [{ field: '', message: `cannot check the object now: ${message}`, code: 500 }],
+        subjectOf(request),
+      );
     }
   }
   return {

@@ -41,16 +41,14 @@ export function validateSettingObject(
   const { name } = setting.metadata;
   if (!isSettingName(name)) return [invalid('metadata.name', `setting ${name} is not supported`)];
   if (setting.spec !== null) {
-    return [
-      name === 'volume-qos'
-        ? invalid(
-            'spec',
-            Object.keys(setting.spec)
-              .map((field) => `spec.${field} is not supported yet`)
-              .join('; '),
-          )
-        : invalid('spec', `spec is only for the setting volume-qos; setting ${name} has its value in the field value`),
-    ];
+    if (name !== 'volume-qos') {
+      return [
+        invalid('spec', `spec is only for the setting volume-qos; setting ${name} has its value in the field value`),
+      ];
+    }
+    return Object.keys(peekObject(sent, 'spec')).map((field) =>
+      invalid(`spec.${field}`, `spec.${field} is not supported yet: leave it out`),
+    );
   }
   if (typeof sent['value'] !== 'string') {
     return [
