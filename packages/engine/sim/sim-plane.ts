@@ -128,6 +128,8 @@ export class SimPlane {
     if (!keeper || !engine.node.isUp) return;
     if (context.io.state === 'failed') {
       this.options.log(`plane: engine ${engine.epoch} failed: ${context.io.reason}`);
+      // Replicas that know a higher epoch: a control plane restored from a backup goes above it.
+      this.epoch = Math.max(this.epoch, context.highestEpochSeen);
       engine.kill();
       this.options.device.lose();
       return;

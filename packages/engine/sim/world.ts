@@ -96,6 +96,17 @@ export class World {
     return holds();
   }
 
+  /** Lets time go on until the promise is settled, and gives its outcome. */
+  async wait<T>(promise: Promise<T>): Promise<T> {
+    let isSettled = false;
+    const done = (): void => {
+      isSettled = true;
+    };
+    promise.then(done, done);
+    if (!(await this.until(() => isSettled, HEAL_MS_MAX))) this.fail('an operation does not end');
+    return promise;
+  }
+
   /** The user writes and reads at random while it is active. */
   setUser(isActive: boolean): void {
     this.isUserActive = isActive;

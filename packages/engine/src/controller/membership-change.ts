@@ -23,8 +23,9 @@ export function memberFailed(context: VolumeContext, id: MemberId, failure: Memb
   const entry = context.replicas.byMember(id);
   const reason = `${failure.reason}: ${failure.detail}`;
   context.log.warn('a replica failed', { replica: entry?.address ?? `member ${id}`, role, reason });
-  if (failure.reason === 'fenced' && context.keeper) {
-    context.fence(fencingEpoch(failure.detail) ?? 0, fencedReason(entry, failure.detail));
+  const higher = fencingEpoch(failure.detail);
+  if (context.keeper && (failure.reason === 'fenced' || higher !== null)) {
+    context.fence(higher ?? 0, fencedReason(entry, failure.detail));
     return;
   }
   if (role === 'joining' || !entry) {

@@ -1,0 +1,314 @@
+/** The cases that have a name: crashes and absences that a design can get wrong, each played in a world of its own. */
+import { describe, expect, it } from 'vitest';
+import { asBase, type MembershipRecord } from '../src/membership/record.ts';
+import { SimDevice } from './sim-device.ts';
+import { SimEngine } from './sim-engine.ts';
+import { VOLUME_BLOCKS, VOLUME_BYTES, World } from './world.ts';
+
+const SERVED_MS = 60_000;
+
+/** A world that serves, with nobody using the device yet. */
+async function served(replicas: number, seed = 7): Promise<World> {
+  const world = new World({ seed, nodes: 3, replicas });
+  world.setUser(false);
+  expect(await world.until(() => world.isHealthy(), SERVED_MS)).toBe(true);
+  return world;
+}
+
+async function settle(world: World, withinMs = 30_000): Promise<void> {
+  expect(await world.until(() => world.device.inFlight === 0, withinMs)).toBe(true);
+}
+
+/** Writes a few runs and makes them durable. */
+async function writeAndFlush(world: World, ...blocks: number[]): Promise<void> {
+  for (const block of blocks) world.device.write(block, 2);
+  await settle(world);
+  world.device.flush();
+  await settle(world);
+}
+
+function engineOf(world: World): SimEngine {
+  const { engine } = world.plane;
+  if (!engine) throw new Error('no engine');
+  return engine;
+}
+
+const ioState = (world: World): string => world.plane.engine?.context.io.state ?? '';
+
+describe('a single replica', () => {
+  it('fails the open device when its node reboots, and serves what was flushed once attached anew', async () => {
+    const world = await served(1);
+    // The engine is on another node than the replica, so that the device outlives it.
+    await world.wait(world.plane.detach());
+    world.plane.attach(world.node(1));
+    expect(await world.until(() => world.isHealthy(), SERVED_MS)).toBe(true);
+    await writeAndFlush(world, 0, 8);
+    world.device.write(0, 2);
+    await settle(world);
+    world.cutPower(world.node(0));
+    await world.run(2000);
+    world.device.write(16, 2);
+    world.node(0).powerOn();
+    const failed = engineOf(world);
+    expect(await world.until(() => failed.context.io.state === 'failed', SERVED_MS)).toBe(true);
+    expect(failed.context.io.reason).toContain('restarted');
+    expect(world.device.errors).toBeGreaterThan(0);
+    await world.end();
+  });
+
+  it('is raised to two, and back to the new one', async () => {
+    const world = await served(1);
+    await writeAndFlush(world, 0, 4, 8);
+    const second = world.cluster.addReplica('r9', world.node(1), VOLUME_BYTES);
+    expect(await world.until(() => world.isHealthy(), SERVED_MS)).toBe(true);
+    await writeAndFlush(world, 4, 12);
+    world.plane.rebuilds = false;
+    await world.wait(engineOf(world).engine.removeReplica('tcp://r0'));
+    world.cluster.replicas.splice(0, 1);
+    await writeAndFlush(world, 8);
+    expect(world.cluster.replicas).toEqual([second]);
+    await world.end();
+  });
+});
+
+describe('three replicas', () => {
+  it('serve after the engine and one replica die together and another loses power', async () => {
+    const world = await served(3);
+    await writeAndFlush(world, 0, 20);
+    world.device.write(40, 4);
+    world.device.write(60, 4);
+    await world.run(2);
+    world.plane.killEngine();
+    world.replica(1).kill();
+    world.cutPower(world.node(2));
+    await world.run(5000);
+    await world.end();
+  });
+
+  it('serve by a rebuilt replica after a total power loss', async () => {
+    const world = await served(3);
+    await writeAndFlush(world, 0, 20, 40);
+    world.replica(2).kill();
+    expect(await world.until(() => world.plane.rebuilt > 0 && world.isHealthy(), SERVED_MS)).toBe(true);
+    world.plane.restartsReplicas = false;
+    for (const node of world.cluster.nodes) world.cutPower(node);
+    await world.run(2000);
+    await world.end();
+  });
+
+  it('keep what was written through two engine deaths with a flush between', async () => {
+    const world = await served(3);
+    for (let round = 0; round < 3; round++) {
+      for (let block = 0; block < 64; block += 4) world.device.write(block, 4);
+      await world.run(3);
+      world.plane.killEngine();
+      expect(await world.until(() => world.plane.engine?.isServing === true, SERVED_MS)).toBe(true);
+      world.device.flush();
+      await settle(world);
+      world.device.readAll();
+      await settle(world);
+    }
+    await world.end();
+  });
+
+  it('wait for the last member when the others return with older data', async () => {
+    const world = await served(3);
+    world.plane.rebuilds = false;
+    await writeAndFlush(world, 0, 8);
+    world.cutPower(world.node(2));
+    await world.run(15_000);
+    await writeAndFlush(world, 0, 16);
+    world.cutPower(world.node(1));
+    await world.run(15_000);
+    await writeAndFlush(world, 8, 24);
+    world.cutPower(world.node(0));
+    await world.run(1000);
+    world.node(1).powerOn();
+    world.node(2).powerOn();
+    await world.run(20_000);
+    expect(ioState(world)).toBe('waiting');
+    expect(engineOf(world).context.io.reason).toContain('Waiting for replica r0.');
+    await world.end();
+  });
+
+  it('go on by themselves without the API server when one dies', async () => {
+    const world = await served(3);
+    world.plane.isUp = false;
+    world.replica(1).kill();
+    world.plane.restartsReplicas = false;
+    await writeAndFlush(world, 0, 8);
+    expect(ioState(world)).toBe('serving');
+    await world.end();
+  });
+
+  it('serve through a rolling reboot of all nodes', async () => {
+    const world = await served(3);
+    world.setUser(true);
+    for (const node of world.cluster.nodes) {
+      world.cutPower(node);
+      await world.run(12_000);
+      node.powerOn();
+      expect(await world.until(() => world.isHealthy(), 300_000)).toBe(true);
+    }
+    await world.end();
+  });
+
+  it('start without one that was never there', async () => {
+    const world = new World({ seed: 3, nodes: 3, replicas: 3 });
+    world.setUser(false);
+    world.node(2).isUp = false;
+    expect(await world.until(() => world.plane.engine?.isServing === true, SERVED_MS)).toBe(true);
+    await writeAndFlush(world, 0, 8);
+    await world.end();
+  });
+
+  it('let an engine go above their epoch after etcd was restored from an older backup', async () => {
+    const world = await served(3);
+    const backup = { epoch: world.plane.epoch, record: world.plane.record };
+    for (let round = 0; round < 3; round++) {
+      world.plane.killEngine();
+      expect(await world.until(() => world.plane.engine?.isServing === true, SERVED_MS)).toBe(true);
+      await writeAndFlush(world, round * 8);
+    }
+    world.plane.isAttached = false;
+    world.plane.killEngine();
+    world.device.lose();
+    world.plane.epoch = backup.epoch;
+    world.plane.record = backup.record;
+    world.plane.isAttached = true;
+    await world.end();
+    expect(world.plane.epoch).toBeGreaterThan(backup.epoch + 3);
+  });
+
+  it('serve without replicas that were removed while the volume was detached', async () => {
+    const world = await served(3);
+    await writeAndFlush(world, 0, 8);
+    world.plane.rebuilds = false;
+    world.replica(2).kill();
+    world.plane.restartsReplicas = false;
+    await writeAndFlush(world, 8, 16);
+    await world.run(2000);
+    await world.wait(world.plane.detach());
+    // A person deletes r0; the control plane writes the next record without it.
+    const { epoch, count } = world.plane.record;
+    world.replica(0).wipe();
+    world.cluster.replicas.splice(0, 1);
+    world.plane.record = { ...asBase(world.plane.record), epoch, count: count + 1, members: ['r1'], decided: true };
+    world.plane.restartsReplicas = true;
+    world.plane.attach(world.node(1));
+    await world.end();
+  });
+});
+
+describe('two replicas', () => {
+  it('hold I/O while the API server is away and one dies, and go on when it is back', async () => {
+    const world = await served(2);
+    world.plane.isUp = false;
+    world.plane.restartsReplicas = false;
+    world.replica(1).kill();
+    world.device.write(0, 4);
+    await world.run(20_000);
+    expect(ioState(world)).toBe('held');
+    expect(world.device.inFlight).toBe(1);
+    world.plane.isUp = true;
+    await settle(world);
+    expect(world.plane.record.members).toEqual(['r0']);
+    await world.end();
+  });
+
+  it('go on without the API server when the one that died is back with all it had', async () => {
+    const world = await served(2);
+    world.plane.isUp = false;
+    world.replica(1).kill();
+    world.device.write(0, 4);
+    await settle(world);
+    expect(engineOf(world).context.keeper?.active?.members).toEqual(['r0', 'r1']);
+    await world.end();
+  });
+
+  it('fail over by themselves when the node of the engine crashes', async () => {
+    const world = await served(2);
+    await writeAndFlush(world, 0, 8);
+    world.cutPower(world.node(0));
+    expect(await world.until(() => world.plane.engine?.isServing === true, SERVED_MS)).toBe(true);
+    expect(engineOf(world).node.name).toBe('n1');
+    world.device.readAll();
+    await settle(world);
+    await world.end();
+  });
+});
+
+describe('a partitioned engine', () => {
+  it('that still has its local replica acknowledges nothing more', async () => {
+    const world = await served(3);
+    await writeAndFlush(world, 0, 8);
+    const old = engineOf(world);
+    old.cutFrom.add(world.node(1));
+    old.cutFrom.add(world.node(2));
+    // The control plane takes the node for dead and starts the volume on another one; its device there is another.
+    const device = new SimDevice(world.checker, world.random, VOLUME_BLOCKS);
+    const next = new SimEngine({
+      cluster: world.cluster,
+      node: world.node(1),
+      epoch: ++world.plane.epoch,
+      known: world.plane.record,
+      sizeBytes: VOLUME_BYTES,
+      device,
+      ioHoldTimeoutMs: 0,
+      log: (text) => world.note(text),
+      violation: (text) => world.note(`violation ${text}`),
+    });
+    next.cutFrom.add(world.node(0));
+    world.plane.engine = next;
+    const addresses = world.cluster.replicas.map(({ name }) => `tcp://${name}`);
+    next.engine.start(addresses, VOLUME_BYTES, VOLUME_BYTES).catch(() => undefined);
+    expect(await world.until(() => next.isServing, SERVED_MS)).toBe(true);
+    const before = world.device.completed;
+    world.device.write(40, 2);
+    world.device.flush();
+    await world.run(30_000);
+    expect(world.device.completed).toBe(before);
+    expect(old.context.io.state).toBe('held');
+    device.write(8, 2);
+    expect(await world.until(() => device.inFlight === 0, SERVED_MS)).toBe(true);
+    expect(device.errors).toBe(0);
+    // The network heals: the old engine learns that it was replaced, and fails what it holds.
+    old.cutFrom.clear();
+    expect(await world.until(() => old.context.io.state === 'failed', SERVED_MS)).toBe(true);
+    expect(old.context.highestEpochSeen).toBe(next.epoch);
+    expect(world.device.errors).toBe(2);
+  });
+});
+
+describe('a revert', () => {
+  it.each([1, 2, 3, 5, 8, 13])(
+    'that the engine dies in leaves one side of it on all replicas (%i ms)',
+    async (delayMs) => {
+      const world = await served(3, 11);
+      await writeAndFlush(world, 0, 8);
+      await world.wait(engineOf(world).engine.snapshot('before', {}, false));
+      await writeAndFlush(world, 0, 16);
+      const engine = engineOf(world);
+      await world.wait(engine.engine.frontend.down());
+      world.device.lose();
+      engine.engine.revert('before').catch(() => undefined);
+      await world.run(delayMs);
+      world.plane.killEngine();
+      expect(await world.until(() => world.isHealthy(), 120_000)).toBe(true);
+      const contents = await Promise.all(world.cluster.replicas.map((_replica, index) => contentOf(world, index)));
+      expect(contents.every((content) => content.equals(contents[0] ?? Buffer.alloc(0)))).toBe(true);
+      const reverted = contents[0]?.readUInt32LE(16 * 4096) === 0;
+      const record: MembershipRecord | null = engineOf(world).context.keeper?.active ?? null;
+      expect(record?.members).toEqual(['r0', 'r1', 'r2']);
+      expect([true, false]).toContain(reverted);
+    },
+  );
+});
+
+async function contentOf(world: World, index: number): Promise<Buffer> {
+  const volume = world.replica(index).process?.server.io.open?.volume;
+  if (!volume) throw new Error('not open');
+  const content = Buffer.alloc(VOLUME_BYTES);
+  await volume.read(content, 0, VOLUME_BYTES, 0);
+  return content;
+}
