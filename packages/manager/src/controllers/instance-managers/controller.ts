@@ -61,7 +61,8 @@ export class InstanceManagerController {
     this.#listen(name, plan.status, memory);
     const processes = memory.monitor?.processes ?? null;
     if (processes !== null && plan.status.currentState === 'running') fillProcesses(plan.status, processes);
-    if (plan.status.currentState === 'running' && plan.status.apiVersion === 0) await this.#fillVersions(plan.status);
+    if (plan.status.currentState === 'running' && plan.status.apiVersion === 0)
+      plan.requeueAtMs = await this.#greet(plan.status);
     await datastore.saveStatus('InstanceManager', manager, { ...manager, status: plan.status });
     if (plan.action === 'delete-pod') await this.#deletePod(name);
     if (plan.action === 'create-pod') await this.#createPod(manager, memory);
@@ -94,14 +95,24 @@ export class InstanceManagerController {
     memory.monitor = new InstanceManagerMonitor({ managers, ip, clock, log, onChange: () => this.enqueue(name) });
   }
 
-  async #fillVersions(status: InstanceManager['status']): Promise<void> {
-    const version = await this.#context.managers.version(status.ip);
-    Object.assign(status, {
-      apiVersion: version.instanceManagerAPIVersion,
-      apiMinVersion: version.instanceManagerAPIMinVersion,
-      proxyApiVersion: version.instanceManagerProxyAPIVersion,
-      proxyApiMinVersion: version.instanceManagerProxyAPIMinVersion,
-    });
+  /** A pod may be ready before its services are: it runs once they answer. Returns when to ask again. */
+  async #greet(status: InstanceManager['status']): Promise<number | null> {
+    const { managers, clock, log } = this.#context;
+    try {
+      const version = await managers.version(status.ip);
+      Object.assign(status, {
+        apiVersion: version.instanceManagerAPIVersion,
+        apiMinVersion: version.instanceManagerAPIMinVersion,
+        proxyApiVersion: version.instanceManagerProxyAPIVersion,
+        proxyApiMinVersion: version.instanceManagerProxyAPIMinVersion,
+      });
+      return null;
+    } catch (error) {
+      log.debug({ ip: status.ip, err: error }, 'instance manager does not answer yet');
+      status.currentState = 'starting';
+      status.ip = '';
+      return clock.now() + limits.streamRetryMinMs;
+    }
   }
 
   async #deletePod(name: string): Promise<void> {

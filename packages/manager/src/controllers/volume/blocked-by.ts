@@ -20,7 +20,7 @@ export function explain(world: VolumeWorld, draft: VolumeDraft): void {
   const { volume } = draft;
   const settled = volume.status.state === 'detached' && volume.spec.nodeID === '';
   if (!settled) explainEngine(draft);
-  explainScheduling(draft);
+  explainScheduling(world, draft);
   if (!settled) for (const replica of draft.replicas) explainReplica(world, draft, replica);
   volume.status.blockedBy = withTimes(draft.blockers, volume.status.blockedBy, world.nowMs);
 }
@@ -63,9 +63,12 @@ function explainEngine(draft: VolumeDraft): void {
     block(draft, 'Engine', name, 'the engine is opening its replicas', 'serves once they are open');
 }
 
-function explainScheduling(draft: VolumeDraft): void {
+function explainScheduling(world: VolumeWorld, draft: VolumeDraft): void {
   const scheduled = findCondition(draft.volume.status.conditions, 'Scheduled');
   if (scheduled === null || scheduled.status === 'True') return;
+  // Not a matter of places: a replica that is away is waited for first.
+  const missing = draft.replicas.some((replica) => replica.spec.nodeID === '');
+  if (!missing && replacementAtMs(world, draft) !== null) return;
   block(
     draft,
     'Volume',
