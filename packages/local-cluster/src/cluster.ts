@@ -1,7 +1,7 @@
 /**
  * A whole cluster in one process: API server, controllers, nodes.
  */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -78,6 +78,8 @@ export class Cluster {
   readonly operations: Operations;
   readonly registry: Registry;
   kubeconfig = '';
+  /** where it is reached: `api`, and the exposures by their titles; also in addresses.json while it is up */
+  addresses: Record<string, string> = {};
 
   private constructor(options: ClusterOptions) {
     this.#options = options;
@@ -118,6 +120,7 @@ export class Cluster {
   async #start(): Promise<void> {
     const { folder, apiPort, manifests, exposures } = this.#options;
     const token = clusterToken(folder);
+    rmSync(this.#addressFile, { force: true });
     this.#server = await startServer(
       {
         registry: this.registry,
@@ -133,7 +136,8 @@ export class Cluster {
       '127.0.0.1',
       apiPort,
     );
-    this.kubeconfig = writeKubeconfig(folder, `http://127.0.0.1:${this.#server.port}`, token);
+    this.addresses = { api: `http://${this.#server.address}:${this.#server.port}` };
+    this.kubeconfig = writeKubeconfig(folder, this.addresses['api'] ?? '', token);
     this.#filter = await packetFilter(this.#id, userInfo().uid === 0, process.env['PATH'] ?? '');
     await this.#processes.kill(NODE_MARK, `${this.#id}/`);
     for (let index = 1; index <= this.#options.nodes; index++)
@@ -145,9 +149,17 @@ export class Cluster {
       // Services get their addresses before pods are made that are told them.
       await controller.idle();
     }
-    for (const exposure of exposures) await this.#proxy.expose(exposure);
+    for (const exposure of exposures) {
+      const port = await this.#proxy.expose(exposure);
+      this.addresses[exposure.title] = `http://${exposure.listen.address}:${port}`;
+    }
     for (const machine of this.#machines.values()) await machine.powerOn();
     this.#goneNodes();
+    writeFileSync(this.#addressFile, `${JSON.stringify(this.addresses)}\n`);
+  }
+
+  get #addressFile(): string {
+    return join(this.#options.folder, 'addresses.json');
   }
 
   /** Namespaces that every cluster has. */
@@ -263,6 +275,7 @@ export class Cluster {
   /** Stops everything in good order; state stays for the next start. */
   async stop(): Promise<void> {
     const { note } = this.#options;
+    rmSync(this.#addressFile, { force: true });
     for (const controller of this.#controllers) if (controller !== this.#proxy) await controller.close();
     this.#lifecycle.close();
     const machines = [...this.#machines.values()];

@@ -85,17 +85,15 @@ function optionsOf(flags: UpFlags): ClusterOptions {
     diskKind: !flags.plainDisks && canUseLoopDevices() ? 'ext4' : 'folder',
     diskSizeBytes: flags.diskSize,
     nodeGraceMs: flags.nodeGrace * 1000,
-    exposures:
-      flags.uiPort === 0
-        ? []
-        : [
-            {
-              namespace: 'longhorn-system',
-              service: 'longhorn-frontend',
-              port: 80,
-              listen: { address: '127.0.0.1', port: flags.uiPort + instance },
-            },
-          ],
+    exposures: [
+      {
+        title: 'ui',
+        namespace: 'longhorn-system',
+        service: 'longhorn-frontend',
+        port: 80,
+        listen: { address: '127.0.0.1', port: flags.uiPort === 0 ? 0 : flags.uiPort + instance },
+      },
+    ],
     environment: machineEnvironment,
     after: machineAfter,
     inherited: inherited(),
@@ -113,7 +111,10 @@ function askedToStop(): Promise<NodeJS.Signals> {
 async function up(flags: UpFlags): Promise<void> {
   const asked = askedToStop();
   const cluster = await Cluster.start(optionsOf(flags));
-  log.info({ kubeconfig: cluster.kubeconfig, nodes: flags.nodes, kernel: release() }, 'the cluster is up');
+  log.info(
+    { ...cluster.addresses, kubeconfig: cluster.kubeconfig, nodes: flags.nodes, kernel: release() },
+    'the cluster is up',
+  );
   log.info({ signal: await asked }, 'stopping');
   await cluster.stop();
 }
@@ -146,7 +147,7 @@ program
   )
   .option('--disk-size <size>', "size of a new node's disk", gibibytes, 20 * 2 ** 30)
   .option('--api-port <port>', 'port of the API server; 0: any', wholeNumber, 17443)
-  .option('--ui-port <port>', 'port of the UI; 0: none', wholeNumber, 9580)
+  .option('--ui-port <port>', 'port of the UI; 0: any', wholeNumber, 9580)
   .option('--instance <number>', 'sets a second cluster on one machine apart (addresses and ports)', wholeNumber, 0)
   .option('--node-grace <seconds>', 'a node without power is NotReady after this time', wholeNumber, nodeGraceMs / 1000)
   .option('--plain-disks', 'plain folders as disks, even where a power-cut could be made to lose data', false)

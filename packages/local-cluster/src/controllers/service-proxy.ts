@@ -13,6 +13,8 @@ import { WorkQueue } from './work-queue.ts';
 
 /** A further way to a service's port. */
 export interface Exposure {
+  /** its name in addresses.json */
+  title: string;
   namespace: string;
   service: string;
   port: number;
@@ -50,10 +52,10 @@ export class ServiceProxy implements Controller {
     return this.#queue.idle();
   }
 
-  /** Opens a further way to a service; fails when its address is taken. */
-  async expose(exposure: Exposure): Promise<void> {
+  /** Opens a further way to a service and returns its port; fails when its address is taken. */
+  async expose(exposure: Exposure): Promise<number> {
     const { address, port } = exposure.listen;
-    await this.#listen(`${address}:${port}`, address, port, exposure.namespace, exposure.service, exposure.port);
+    return this.#listen(`${address}:${port}`, address, port, exposure.namespace, exposure.service, exposure.port);
   }
 
   async #handle(key: string): Promise<void> {
@@ -75,7 +77,7 @@ export class ServiceProxy implements Controller {
     namespace: string,
     name: string,
     port: number,
-  ): Promise<void> {
+  ): Promise<number> {
     const sockets = new Set<Socket>();
     const server = createServer({ pauseOnConnect: true }, (client) => {
       sockets.add(client);
@@ -96,7 +98,8 @@ export class ServiceProxy implements Controller {
       );
       server.listen(listenPort, address, () => {
         this.#listeners.set(key, { server, sockets });
-        resolve();
+        const bound = server.address();
+        resolve(typeof bound === 'object' && bound !== null ? bound.port : listenPort);
       });
     });
   }
