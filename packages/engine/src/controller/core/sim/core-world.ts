@@ -19,7 +19,7 @@ import type { MemberId, MemberRole } from '../core-api.ts';
 import { VolumeCore } from '../volume-core.ts';
 import { History, type Written } from './history.ts';
 import { SimClock } from './sim-clock.ts';
-import { SECTOR_BYTES, SimLink, SimReplica } from './sim-link.ts';
+import { SECTOR_BYTES, SimLink, SimReplica, type Lie } from './sim-link.ts';
 
 const HEADROOM = 26;
 const TIMEOUT_MS = 8000;
@@ -35,6 +35,8 @@ export interface WorldOptions {
   readonly isLocal: boolean;
   /** Regions that begin in doubt, with different contents. */
   readonly doubtRegions: number;
+  /** Of one of the replicas. */
+  readonly lie?: Lie;
   /** Which faults may happen; each about this often per operation. */
   readonly faults: Readonly<Partial<Record<Fault, number>>>;
 }
@@ -101,6 +103,7 @@ export class CoreWorld implements CompletionSink {
       onMemberFailed: (id, failure, role) => this.onMemberFailed(id, failure.reason, role),
     });
     const replicas = Array.from({ length: options.replicas }, () => this.newReplica());
+    if (replicas[0]) replicas[0].lie = options.lie ?? null;
     if (options.doubtRegions > 0) this.diverge(replicas);
     for (const replica of replicas) this.connect(replica, 'reading');
   }

@@ -50,8 +50,9 @@ export class SimClock implements CoreClock {
       this.runSoon();
       let first = 0;
       for (let i = 1; i < this.events.length; i++) if (this.isBefore(i, first)) first = i;
-      const [event] = this.events.splice(first, 1);
+      const event = this.events[first];
       if (event === undefined || event.atMs > untilMs) return false;
+      this.events.splice(first, 1);
       this.timeMs = Math.max(this.timeMs, event.atMs);
       event.run();
       this.runSoon();

@@ -36,6 +36,8 @@ import type { SimClock } from './sim-clock.ts';
 
 export const SECTOR_BYTES = 512;
 
+export type Lie = 'flush does nothing' | 'some writes are lost' | 'no order';
+
 export class SimReplica {
   readonly name: string;
   readonly content: Buffer;
@@ -46,6 +48,8 @@ export class SimReplica {
   /** Of those, what a FLUSH has made durable. */
   readonly durable = new Set<number>();
   isFull = false;
+  /** A lie that the checks must find out. */
+  lie: Lie | null = null;
   /** The next request is answered with an error. */
   failsNext = false;
 
@@ -187,7 +191,8 @@ export class SimLink implements MemberLink {
     }
     const arrival = Math.max(this.lastArrivalMs, this.clock.nowMs() + this.delay());
     this.lastArrivalMs = arrival;
-    const executionMs = this.isOrdered ? arrival : arrival + this.delay();
+    const isInOrder = this.isOrdered && this.replica.lie !== 'no order';
+    const executionMs = isInOrder ? arrival : arrival + this.delay();
     this.wire.push(frame);
     this.clock.after(executionMs - this.clock.nowMs(), () => this.arrive(frame));
   }
@@ -242,6 +247,7 @@ export class SimLink implements MemberLink {
         return { answer: ANSWER_OK, data: null };
       }
       case FRAME_FLUSH:
+        if (replica.lie === 'flush does nothing') return { answer: ANSWER_OK, data: null };
         for (const id of replica.applied) replica.durable.add(id);
         return { answer: ANSWER_OK, data: null };
       default:
@@ -252,6 +258,7 @@ export class SimLink implements MemberLink {
 
   private write(frame: Frame): Answer {
     const { replica } = this;
+    if (replica.lie === 'some writes are lost' && this.random.chance(0.1)) return ANSWER_OK;
     const sectors = frame.payload.length / SECTOR_BYTES;
     const written = replica.isFull ? this.random.below(sectors) : sectors;
     frame.payload.copy(replica.content, frame.offset, 0, written * SECTOR_BYTES);

@@ -1,3 +1,4 @@
+import { AssertionError } from 'node:assert';
 import { describe, expect, it } from 'vitest';
 import { CoreWorld, type WorldOptions } from './core-world.ts';
 
@@ -59,6 +60,23 @@ describe('a volume core among simulated replicas keeps the contract of a block d
       expect(completed).toBeGreaterThanOrEqual(options.operations);
     }
   });
+});
+
+describe('the checks find', () => {
+  it.each(['flush does nothing', 'some writes are lost', 'no order'] as const)(
+    'a replica that lies: %s',
+    async (lie) => {
+      let found = 0;
+      for (let seed = 1; seed <= 10; seed++) {
+        const world = new CoreWorld({ ...calm, seed, lie });
+        await world.run().catch((error: unknown) => {
+          expect(error).toBeInstanceOf(AssertionError);
+          found++;
+        });
+      }
+      expect(found).toBeGreaterThan(0);
+    },
+  );
 });
 
 async function runSeed(options: WorldOptions): Promise<number> {
