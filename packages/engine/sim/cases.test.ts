@@ -83,6 +83,7 @@ describe('three replicas', () => {
     world.cutPower(world.node(2));
     await world.run(5000);
     await world.end();
+    expect(world.violations()).toEqual([]);
   });
 
   it('serve by a rebuilt replica after a total power loss', async () => {
@@ -197,6 +198,7 @@ describe('three replicas', () => {
     world.plane.restartsReplicas = true;
     world.plane.attach(world.node(1));
     await world.end();
+    expect(world.plane.record.members).toEqual(['r1', 'r2']);
   });
 });
 

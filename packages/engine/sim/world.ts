@@ -99,10 +99,11 @@ export class World {
   /** Lets time go on until the promise is settled, and gives its outcome. */
   async wait<T>(promise: Promise<T>): Promise<T> {
     let isSettled = false;
-    const done = (): void => {
-      isSettled = true;
-    };
-    promise.then(done, done);
+    promise
+      .finally(() => {
+        isSettled = true;
+      })
+      .catch(() => undefined);
     if (!(await this.until(() => isSettled, HEAL_MS_MAX))) this.fail('an operation does not end');
     return promise;
   }

@@ -1,0 +1,130 @@
+/** The engine and its replicas as processes: what a kill, a stop, a rebuild and a new engine do to a client's I/O. */
+import { createClient } from '@longhorn/shared-types/grpc/client';
+import { ControllerService, ReplicaService } from '@longhorn/shared-types/generated/ptypes';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { EngineProcesses, freePorts, SIZE_BYTES } from './engine-processes.ts';
+import { NbdClient } from './nbd-client.ts';
+
+const FIRST = { epoch: 0, count: 1, members: ['r0', 'r1', 'r2'], decided: true };
+const isServing = (output: string): boolean => output.includes('"ioState": "serving"');
+const hasThreeRw = (output: string): boolean => output.split(' RW ').length === 4;
+
+let world: EngineProcesses;
+let clients: NbdClient[] = [];
+
+beforeEach(async () => {
+  world = new EngineProcesses(await freePorts(80));
+});
+
+afterEach(async () => {
+  for (const client of clients) client.close();
+  clients = [];
+  await world.cleanUp();
+});
+
+async function serve(): Promise<NbdClient> {
+  for (const index of [0, 1, 2]) world.startReplica(index);
+  for (const index of [0, 1, 2]) await untilReplica(index);
+  world.startEngine(1, FIRST, [0, 1, 2]);
+  await world.until(['io-status'], isServing);
+  return client();
+}
+
+async function untilReplica(index: number): Promise<void> {
+  const replica = createClient(ReplicaService, world.address(index), { timeoutMs: 1000 });
+  try {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await replica.ReplicaGet({});
+        return;
+      } catch (error) {
+        if (attempt > 100) throw error;
+        await new Promise((resolve) => {
+          setTimeout(resolve, 100);
+        });
+      }
+    }
+  } finally {
+    replica.close();
+  }
+}
+
+async function client(): Promise<NbdClient> {
+  const opened = await NbdClient.open('127.0.0.1', world.nbdPort, 'v1');
+  clients.push(opened);
+  return opened;
+}
+
+const pattern = (byte: number, length = 65_536): Buffer => Buffer.alloc(length, byte);
+
+/** Hashes of the whole volume as each replica reads it. */
+async function contents(): Promise<string[]> {
+  return Promise.all(
+    [0, 1, 2].map(async (index) => {
+      const replica = createClient(ReplicaService, world.address(index));
+      try {
+        const { hashes } = await replica.RangeHash({ offset: 0, length: SIZE_BYTES, blockSize: 65_536 });
+        return hashes.toString('hex');
+      } finally {
+        replica.close();
+      }
+    }),
+  );
+}
+
+describe('an engine and three replicas as processes', { timeout: 120_000 }, () => {
+  it('goes on within a second of a kill, rebuilds the replica, and a new engine reads the same', async () => {
+    const nbd = await serve();
+    await nbd.write(0, pattern(0x11));
+    await nbd.flush();
+    await world.killReplica(0);
+    const begun = performance.now();
+    await nbd.write(1 << 20, pattern(0x22));
+    expect(performance.now() - begun).toBeLessThan(1000);
+    expect(await nbd.read(0, 65_536)).toEqual(pattern(0x11));
+
+    world.startReplica(0);
+    await untilReplica(0);
+    await world.longhorn('rm-replica', world.address(0));
+    const rebuilt = world.longhorn('add-replica', '--size', '64m', '--current-size', '64m', world.address(0));
+    for (let round = 0; round < 50; round++) await nbd.write((2 << 20) + round * 65_536, pattern(round));
+    await rebuilt;
+    expect(await world.longhorn('ls-replica')).toSatisfy(hasThreeRw);
+    await nbd.flush();
+    const before = await contents();
+    expect(new Set(before).size).toBe(1);
+
+    await world.killEngine();
+    world.startEngine(2, { epoch: 1, count: 1, members: ['r0', 'r1', 'r2'], decided: false }, [0, 1, 2]);
+    await world.until(['io-status'], isServing);
+    const next = await client();
+    expect(await next.read(1 << 20, 65_536)).toEqual(pattern(0x22));
+    expect(await next.read((2 << 20) + 49 * 65_536, 65_536)).toEqual(pattern(49));
+    expect(await contents()).toEqual(before);
+    expect(await world.endEngine()).toBe(0);
+  });
+
+  it('goes on within ten seconds without a stopped replica, and holds I/O for the word of the control plane on the last one', async () => {
+    const nbd = await serve();
+    await nbd.write(0, pattern(0x11));
+    world.signalReplica(1, 'SIGSTOP');
+    const begun = performance.now();
+    await nbd.write(65_536, pattern(0x22));
+    expect(performance.now() - begun).toBeLessThan(10_000);
+    await world.killReplica(2);
+    const held = nbd.write(131_072, pattern(0x33));
+    await world.until(['io-status'], (output) => output.includes('"ioState": "held"'));
+    const engine = createClient(ControllerService, world.engineAddress);
+    try {
+      const { membershipRequest } = await engine.VolumeGet({});
+      expect(membershipRequest?.members).toEqual(['r0']);
+      const { epoch = 0, count = 0 } = membershipRequest ?? {};
+      await engine.MembershipConfirm({ epoch, count, confirmed: true, reason: '' });
+      await held;
+      expect((await engine.VolumeGet({})).ioState).toBe('serving');
+    } finally {
+      engine.close();
+    }
+    expect(await nbd.read(131_072, 65_536)).toEqual(pattern(0x33));
+  });
+});

@@ -1,0 +1,157 @@
+/** Real `longhorn` processes for tests: replicas and an engine on loopback ports, in a folder of their own. */
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, openSync, closeSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { fileURLToPath } from 'node:url';
+
+const run = promisify(execFile);
+const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+const PORTS_PER_REPLICA = 20;
+const SIZE = '64m';
+export const SIZE_BYTES = 64 << 20;
+
+/** A run of free ports; nobody else should take them in the short time until they are used. */
+export async function freePorts(count: number): Promise<number> {
+  for (let attempt = 0; attempt < 50; attempt++) {
+    const base = 20_000 + Math.floor((process.pid * 7 + attempt * 131) % 300) * 100;
+    const servers = await Promise.all(Array.from({ length: count }, (_, index) => listen(base + index)));
+    for (const server of servers) server?.close();
+    if (servers.every((server) => server !== null)) return base;
+  }
+  throw new Error('no free ports');
+}
+
+async function listen(port: number): Promise<ReturnType<typeof createServer> | null> {
+  const server = createServer();
+  server.listen(port, '127.0.0.1');
+  try {
+    await once(server, 'listening');
+    return server;
+  } catch {
+    return null;
+  }
+}
+
+export class EngineProcesses {
+  readonly folder = mkdtempSync(join(tmpdir(), 'engine-test-'));
+  readonly basePort: number;
+  private readonly replicas = new Map<number, ChildProcess>();
+  private engine: ChildProcess | null = null;
+
+  constructor(basePort: number) {
+    this.basePort = basePort;
+  }
+
+  address(index: number): string {
+    return `tcp://127.0.0.1:${this.replicaPort(index)}`;
+  }
+
+  get nbdPort(): number {
+    return this.basePort + 1;
+  }
+
+  get engineAddress(): string {
+    return `127.0.0.1:${this.basePort}`;
+  }
+
+  private replicaPort(index: number): number {
+    return this.basePort + 10 + index * PORTS_PER_REPLICA;
+  }
+
+  private environment(): NodeJS.ProcessEnv {
+    return { ...process.env, LONGHORN_RUN_DIR: join(this.folder, 'run'), LONGHORN_HOST_ROOT: '', POD_IP: '' };
+  }
+
+  private start(name: string, args: readonly string[]): ChildProcess {
+    const log = openSync(join(this.folder, `${name}.log`), 'a');
+    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', log, log], env: this.environment() });
+    closeSync(log);
+    return child;
+  }
+
+  startReplica(index: number): void {
+    const args = ['--volume-name', 'v1', 'replica', join(this.folder, `r${index}`)];
+    args.push('--listen', `127.0.0.1:${this.replicaPort(index)}`, '--size', SIZE, '--disableRevCounter');
+    args.push('--replica-instance-name', `r${index}`);
+    this.replicas.set(index, this.start(`r${index}`, args));
+  }
+
+  startEngine(epoch: number, known: object, replicas: readonly number[], holdSeconds = 60): void {
+    const args = ['--engine-instance-name', 'e1', 'controller', 'v1', '--listen', this.engineAddress];
+    args.push('--size', SIZE, '--current-size', SIZE, '--disableRevCounter', '--frontend', 'nbd');
+    args.push('--nbd-listen', `127.0.0.1:${this.nbdPort}`, '--io-hold-timeout', String(holdSeconds));
+    args.push('--epoch', String(epoch), '--membership', JSON.stringify(known));
+    for (const index of replicas) args.push('--replica', this.address(index));
+    this.engine = this.start('engine', args);
+  }
+
+  signalReplica(index: number, signal: NodeJS.Signals): void {
+    this.replicas.get(index)?.kill(signal);
+  }
+
+  async killReplica(index: number): Promise<void> {
+    await kill(this.replicas.get(index));
+  }
+
+  async killEngine(): Promise<void> {
+    await kill(this.engine);
+  }
+
+  /** Ends the engine in an orderly way; its exit code. */
+  async endEngine(): Promise<number | null> {
+    const { engine } = this;
+    if (!engine) return null;
+    const exited = once(engine, 'exit');
+    engine.kill('SIGTERM');
+    await exited;
+    return engine.exitCode;
+  }
+
+  /** Runs a client command against the engine; its standard output. */
+  async longhorn(...args: readonly string[]): Promise<string> {
+    const all = [MAIN, '--url', this.engineAddress, ...args];
+    const { stdout } = await run(process.execPath, all, { env: this.environment() });
+    return stdout;
+  }
+
+  /** Polls a client command until its output satisfies. */
+  async until(args: readonly string[], satisfies: (output: string) => boolean, withinMs = 15_000): Promise<string> {
+    const end = performance.now() + withinMs;
+    let last = '';
+    for (;;) {
+      try {
+        last = await this.longhorn(...args);
+        if (satisfies(last)) return last;
+      } catch (error) {
+        last = String(error);
+      }
+      if (performance.now() > end) throw new Error(`${args.join(' ')}: ${last}\n${this.logs()}`);
+      await delay(100);
+    }
+  }
+
+  logs(): string {
+    return readFileSync(join(this.folder, 'engine.log'), 'utf8');
+  }
+
+  async cleanUp(): Promise<void> {
+    await kill(this.engine);
+    for (const child of this.replicas.values()) {
+      child.kill('SIGCONT');
+      await kill(child);
+    }
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+async function kill(child: ChildProcess | null | undefined): Promise<void> {
+  if (!child || child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exited;
+}
