@@ -108,20 +108,26 @@ describe.skipIf(problem !== null)('a replica whose disk is full', () => {
     expect(wrong).toEqual([]);
   }
 
+  /** Writes files until not even a small one fits; returns their number. */
+  function fillUp(): number {
+    let name = 0;
+    for (let size = 1 << 20; size >= 4096; name++) {
+      try {
+        writeFileSync(join(mount, `full-${name}`), Buffer.alloc(size, 1), { flush: true });
+      } catch (error) {
+        if (!String(error).includes('ENOSPC')) throw error;
+        size >>= 1;
+      }
+    }
+    return name;
+  }
+
   it('refuses a snapshot that does not fit, and is as it was', async () => {
     await request(FRAME_WRITE, 0, PIECE, fill(7));
     await request(FRAME_FLUSH, 0, 0);
     const before = (await replica.control.ReplicaGet({})).replica;
     // Files without room for their content, so that not even a small file can be written.
-    let name = 0;
-    for (let size = 1 << 20; size >= 4096;) {
-      try {
-        writeFileSync(join(mount, `full-${name++}`), Buffer.alloc(size, 1), { flush: true });
-      } catch (error) {
-        expect(String(error)).toContain('ENOSPC');
-        size >>= 1;
-      }
-    }
+    const name = fillUp();
     const snapshot = replica.control.ReplicaSnapshot({
       name: 's',
       user_created: true,

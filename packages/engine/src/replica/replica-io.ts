@@ -86,7 +86,17 @@ export class ReplicaIo {
    * All that was written or unmapped before this call is on stable storage when it is done. Calls share a sync
    * that has not started yet.
    */
-  flush(): Promise<void> {
+  async flush(): Promise<void> {
+    // Counted from here, not from when its sync starts: the chain must not change under a flush that waits its turn.
+    this.gate.enter();
+    try {
+      await this.joinSync();
+    } finally {
+      this.gate.leave();
+    }
+  }
+
+  private joinSync(): Promise<void> {
     if (this.runningSync === null) return this.startSync();
     this.nextSync ??= this.runningSync.then(
       () => this.startSync(),
@@ -108,12 +118,7 @@ export class ReplicaIo {
   private async syncOnce(): Promise<void> {
     const { open } = this;
     if (open === null) throw new Error('replica no longer exist');
-    this.gate.enter();
-    try {
-      await open.sync();
-    } finally {
-      this.gate.leave();
-    }
+    await open.sync();
   }
 
   /** No timer fires after this. */
