@@ -20,7 +20,7 @@ import { readTlsMaterial, type TlsMaterial } from '@longhorn/shared-types/grpc/t
 import { MOUNT_CHECK_MS, PROCESS_LIMITS, type ProcessLimits } from './limits.ts';
 import { logLevels } from './log-levels.ts';
 import { runCommand } from './node/command.ts';
-import { recoverDevices } from './node/devices.ts';
+import { hasDeviceRecord, recoverDevices } from './node/devices.ts';
 import { readMounts } from './node/mounts.ts';
 import { findSetpriv } from './process/child.ts';
 import type { PortRange } from './process/port-allocator.ts';
@@ -73,6 +73,7 @@ function createManager(options: DaemonOptions): ProcessManager {
     ports: options.ports,
     binaryFolders: options.binaryFolders,
     cleanUpDevice: (binary, volume) => runCommand(binary, ['frontend', 'cleanup', '--volume', volume], { env }),
+    hasDevice: (volume) => hasDeviceRecord(options.runFolder, volume),
     logger: textLogger(logger),
   });
 }

@@ -91,6 +91,15 @@ describe('the device of an engine', () => {
     expect([node.hasDevice('v'), node.cleanups()]).toEqual([false, ['v']]);
   });
 
+  it('is removed after a successor that waited for replicas and ended in order without taking it over', async () => {
+    await runEngine('v-e-0');
+    await killEngine('v-e-0');
+    await deleteEngine('v-e-0', true);
+    await runEngine('v-e-1', ['--waits']);
+    await deleteEngine('v-e-1', false);
+    expect([node.hasDevice('v'), node.cleanups()]).toEqual([false, ['v']]);
+  });
+
   it('is held for ever with a hold time of 0', async () => {
     await runEngine('v-e-0', ['--io-hold-timeout=0']);
     await killEngine('v-e-0');

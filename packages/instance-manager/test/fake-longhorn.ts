@@ -2,7 +2,7 @@
  * A small program in the place of `longhorn`, for tests of process handling: it serves the real services, makes a "device"
  * (a record file), and misbehaves as its arguments say.
  *
- *     [--engine-instance-name N] controller VOLUME [--start-delay-ms N] [--exit-code N] [--deaf] --listen HOST:PORT
+ *     [--engine-instance-name N] controller VOLUME [--start-delay-ms N] [--exit-code N] [--deaf] [--waits] --listen HOST:PORT
  *     replica FOLDER --listen HOST:PORT
  *     frontend cleanup --volume V
  *     idle            no ports, prints its lines and stays
@@ -37,14 +37,17 @@ async function controller(volume: string): Promise<void> {
   if (args.includes('--deaf')) process.on('SIGINT', () => undefined);
   else {
     process.on('SIGINT', () => {
-      rmSync(record, { force: true });
+      if (!args.includes('--waits')) rmSync(record, { force: true });
       process.exit(0);
     });
   }
   if (flag('--start-delay-ms')) await delay(Number(flag('--start-delay-ms')));
   if (flag('--exit-code')) process.exit(Number(flag('--exit-code')));
-  mkdirSync(join(runFolder, 'devices'), { recursive: true });
-  writeFileSync(record, String(process.pid));
+  // An engine that waits for replicas answers, but has not taken over any device.
+  if (!args.includes('--waits')) {
+    mkdirSync(join(runFolder, 'devices'), { recursive: true });
+    writeFileSync(record, String(process.pid));
+  }
   const server = createServer({
     identity: { role: 'controller', volumeName: volume, instanceName: flag('--engine-instance-name') },
   });

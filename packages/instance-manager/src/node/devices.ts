@@ -14,6 +14,12 @@ export function recordedVolumes(runFolder: string): string[] {
     .map((file) => file.slice(0, -'.json'.length));
 }
 
+/** Whether the run folder records a device of the volume. */
+export function hasDeviceRecord(runFolder: string, volume: string): boolean {
+  // A volume's name comes from arguments: it must not lead out of the folder.
+  return !volume.includes('/') && existsSync(join(runFolder, 'devices', `${volume}.json`));
+}
+
 /** Engine binaries installed below `folders`: `<folder>/<image>/longhorn`. */
 export function installedBinaries(folders: readonly string[]): string[] {
   return folders.flatMap((folder) =>

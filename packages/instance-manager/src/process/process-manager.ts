@@ -23,6 +23,8 @@ export interface ManagerOptions extends ProcessHost {
   /** folders below which binaries may be */
   readonly binaryFolders: readonly string[];
   cleanUpDevice(binary: string, volume: string): Promise<void>;
+  /** Whether the node's run folder still records a device of the volume. */
+  hasDevice(volume: string): boolean;
   readonly logger: { info(text: string): void; error(text: string): void };
 }
 
@@ -141,8 +143,16 @@ export class ProcessManager {
     const { device } = process;
     if (device && process.state === 'running') this.guard.engineRuns(device);
     // A replaced engine's device is its successor's: only a registered engine leaves one.
-    if (device && process.hasEnded && this.isRegistered(process)) this.guard.engineEnded(device, endOf(process));
+    if (device && process.hasEnded && this.isRegistered(process)) this.guard.engineEnded(device, this.endOf(process));
     this.tell(process);
+  }
+
+  /** What an engine's end says about its device. */
+  private endOf(process: ManagedProcess): EngineEnd {
+    if (process.pid === 0 || !process.device) return 'untouched';
+    if (process.state === 'error') return 'dead';
+    // An engine that waited for replicas may end in order without having taken over what the one before left.
+    return process.wasRunning && !this.options.hasDevice(process.device.volume) ? 'removed' : 'untouched';
   }
 
   private isRegistered(process: ManagedProcess): boolean {
@@ -180,7 +190,9 @@ export class ProcessManager {
     // Before the name is free: a new engine of the volume must not meet the clean-up of the old one.
     const { device } = process;
     if (device && !deletion.keepDevice && this.isRegistered(process) && !this.hasLiveEngine(device.volume)) {
-      if (endOf(process) === 'dead' || this.guard.isLeft(device.volume)) await this.guard.remove(device);
+      if (this.endOf(process) === 'dead' || this.guard.isLeft(device.volume) || this.options.hasDevice(device.volume)) {
+        await this.guard.remove(device);
+      }
     }
     this.deletions.delete(process.uuid);
     this.unregister(process);
@@ -253,13 +265,6 @@ export class ProcessManager {
     this.guard.close();
     this.broadcast.close();
   }
-}
-
-/** What an engine's end says about its device. */
-function endOf(process: ManagedProcess): EngineEnd {
-  if (process.pid === 0) return 'untouched';
-  if (process.state === 'error') return 'dead';
-  return process.wasRunning ? 'removed' : 'untouched';
 }
 
 async function withinMs(timeMs: number, work: Promise<unknown>): Promise<void> {
