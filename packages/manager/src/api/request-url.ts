@@ -58,7 +58,8 @@ function hostName(host: string): string {
 export function foreignRequest(headers: Headers): string | null {
   const host = hostName(header(headers, 'host'));
   const isIp = /^([0-9.]+|\[[0-9a-f:]+\])$/.test(host);
-  const isService = host === 'localhost' || /^longhorn-[a-z-]+(\.[a-z0-9-]+(\.svc(\.cluster\.local)?)?)?$/.test(host);
+  // Not longhorn-backend.NAMESPACE: with a top level domain as the namespace anybody could own that name.
+  const isService = host === 'localhost' || /^longhorn-[a-z-]+(\.[a-z0-9-]+\.svc(\.cluster\.local)?)?$/.test(host);
   if (!isIp && !isService) return `Host ${JSON.stringify(host)} is not this server; use its IP address or localhost`;
   const origin = header(headers, 'origin');
   if (origin === '') return null;

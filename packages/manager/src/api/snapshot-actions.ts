@@ -1,5 +1,11 @@
 /** The actions on snapshots: one family asks the running engine, the other works on Snapshot objects in any state. */
-import { generatedName, type RestSchemaId, type Snapshot, type Volume } from '@longhorn/shared-types';
+import {
+  generatedName,
+  objectNameProblem,
+  type RestSchemaId,
+  type Snapshot,
+  type Volume,
+} from '@longhorn/shared-types';
 import { byName, settingsOf, type ApiContext } from './api-context.ts';
 import {
   listSnapshots,
@@ -33,6 +39,13 @@ function refuseStandby(volume: Volume, what: string): void {
     throw new RestFault(`failed to ${what} snapshot for standby volume ${volume.metadata.name}`);
 }
 
+/** A name under which a Snapshot object can be made. */
+function newName(name: string): string {
+  const problem = objectNameProblem(name);
+  if (problem !== null) throw new RestFault(`snapshot name ${problem}`);
+  return name;
+}
+
 function requireName(name: string): string {
   if (name === '') throw new RestFault('volume and snapshot name required');
   return checkedName('snapshot', name);
@@ -63,7 +76,7 @@ const snapshotCreate: SnapshotAction = (context, volume, body) =>
     if (Object.entries(labels).some(([key, value]) => `${key}${value}`.includes('='))) {
       throw new RestFault("labels cannot contain '='");
     }
-    const wanted = name === '' ? '' : checkedName('snapshot', name);
+    const wanted = name === '' ? '' : newName(name);
     const taken = await takeSnapshot(context, volume.metadata.name, wanted, labels);
     return oneSnapshot(context, volume, taken);
   });
@@ -111,7 +124,7 @@ const snapshotCrCreate: SnapshotAction = (context, volume, body) =>
     const { name, labels } = readInput('snapshotCRInput', body);
     refuseStandby(volume, 'create');
     refuseDuringMigration(volume);
-    const wanted = name === '' ? generatedName('snap', context.randomHex(16)) : checkedName('snapshot', name);
+    const wanted = name === '' ? generatedName('snap', context.randomHex(16)) : newName(name);
     const spec = { volume: volume.metadata.name, createSnapshot: true, labels };
     return { kind: 'resource', resource: snapshotCrView(await createObject(context, 'Snapshot', wanted, { spec })) };
   });
