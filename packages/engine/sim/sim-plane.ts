@@ -138,8 +138,7 @@ export class SimPlane {
     const { request } = keeper;
     if (request) {
       const confirmed = engine.epoch === this.epoch;
-      // Granted from a decided record it stays decided until it is seen active: its members may never get it.
-      if (confirmed) this.record = { ...asBase(request), decided: this.record.decided };
+      if (confirmed) this.record = asBase(request);
       engine.engine.confirmMembership(request.epoch, request.count, confirmed, 'not the current engine');
     }
     if (this.rebuilds && engine.isServing) this.rebuildOne(engine);

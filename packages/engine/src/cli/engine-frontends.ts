@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import type { OpenFrontend } from '../controller/frontend-control.ts';
 import type { ControlLog } from '../controller/control-log.ts';
-import { logLine } from './go-output.ts';
 
 export type BlockdevDriver = 'auto' | 'fuse' | 'nbd';
 
@@ -41,8 +40,8 @@ export function frontendOpener(options: FrontendOptions): OpenFrontend {
     const driver = await chooseDriver(options.blockdevDriver);
     if (driver === 'fuse') {
       const { openBlockdevFrontend } = await import('../frontend/fuse/blockdev-frontend.ts');
-      const { default: pino } = await import('pino');
-      const logger = pino({ base: null, timestamp: false }, logfmtStream());
+      const { deviceLogger } = await import('./device-log.ts');
+      const logger = deviceLogger();
       return openBlockdevFrontend({ target: core, volumeName, runDir: options.runDir, logger, onLost: options.onLost });
     }
     const { openNbdFrontend } = await import('../frontend/nbd/nbd-frontend.ts');
@@ -60,25 +59,4 @@ async function chooseDriver(wanted: BlockdevDriver): Promise<'fuse' | 'nbd'> {
   if (wanted !== 'auto') return wanted;
   const { blockdevDriverAvailable } = await import('../frontend/fuse/blockdev-frontend.ts');
   return blockdevDriverAvailable().ok ? 'fuse' : 'nbd';
-}
-
-/** Turns the device code's log records into this process's log lines. */
-function logfmtStream(): { write(line: string): void } {
-  const levels = new Map([
-    [30, 'info'],
-    [40, 'warning'],
-    [50, 'error'],
-    [60, 'fatal'],
-  ]);
-  return {
-    write(line) {
-      const record = JSON.parse(line) as Record<string, unknown>;
-      const fields: Record<string, string> = {};
-      for (const [key, value] of Object.entries(record)) {
-        if (key !== 'level' && key !== 'msg') fields[key] = typeof value === 'string' ? value : JSON.stringify(value);
-      }
-      const level = levels.get(Number(record['level'])) ?? 'debug';
-      process.stderr.write(logLine(new Date(), level, typeof record['msg'] === 'string' ? record['msg'] : '', fields));
-    },
-  };
 }

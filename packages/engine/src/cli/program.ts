@@ -297,4 +297,14 @@ function addVolumeCommands(program: Command): void {
   frontend
     .command('shutdown')
     .action(async (_options: unknown, command: Command) => (await load()).frontendShutdown(globals(command)));
+  frontend
+    .command('cleanup')
+    .description('remove what a dead engine left on this node')
+    .option('--volume <name>', 'of one volume')
+    .addOption(booleanOption('--all', 'of all volumes of this node'))
+    .action(async (_options: unknown, command: Command) => {
+      const { cleanup } = await import('./frontend-cleanup.ts');
+      const code = await cleanup(command.opts());
+      if (code !== 0) throw new ExitWith(code);
+    });
 }

@@ -9,6 +9,7 @@ import type { Layout } from '../membership/layout.ts';
 import {
   asBase,
   compareGenerations,
+  countsAsDecided,
   sortedMembers,
   type Generation,
   type MembershipRecord,
@@ -73,9 +74,13 @@ export class MembershipKeeper {
     return agreementFor(new Set(record.members), this.bases, 'running');
   }
 
-  /** Asks the control plane for its word on the record. */
+  /**
+   * Asks the control plane for its word on the record. One that comes from a decided record is to be stored as decided until it
+   * is told as active: the engine may die before a member has it, and the decided one is then gone from the control plane.
+   */
   ask(record: MembershipRecord): void {
-    this.request = record;
+    const isFirst = record.bases.length > 0 && record.bases.every(countsAsDecided);
+    this.request = { ...record, decided: isFirst };
     this.confirmation = null;
     this.onChange();
   }

@@ -46,6 +46,14 @@ export function newestRecord(records: Iterable<MembershipRecord | null>): Member
   return newest;
 }
 
+/**
+ * A first record (epoch 0: no engine has written yet) is in the control plane before any replica folder exists,
+ * so it counts without its members having it, like one that is marked so.
+ */
+export function countsAsDecided(record: MembershipRecord): boolean {
+  return record.decided || record.epoch === 0;
+}
+
 /** The record without its bases: what is written into the `bases` of the next one. */
 export function asBase(record: MembershipRecord): MembershipRecord {
   return record.bases.length === 0 ? record : { ...record, bases: [] };

@@ -7,7 +7,7 @@
  */
 import { agreementFor, type Agreement } from './agreement.ts';
 import { fittingVariant, sameChain, type Layout } from './layout.ts';
-import { asBase, compareGenerations, generationText, newestRecord, sortedMembers } from './record.ts';
+import { asBase, compareGenerations, countsAsDecided, generationText, newestRecord, sortedMembers } from './record.ts';
 import type { MembershipRecord } from './record.ts';
 
 /** A replica that this engine opened with its epoch, as it reported itself then. */
@@ -74,14 +74,6 @@ export function decideStart(input: StartInput): StartDecision {
   }
   const standing = decided ? standingUnderDecided(decided, seen, []) : standingOf(seen);
   return decideMembers(input, standing);
-}
-
-/**
- * A first record (epoch 0: no engine has written yet) is in the control plane before any replica folder exists,
- * so it counts without its members having it, like one that is marked so.
- */
-function countsAsDecided(record: MembershipRecord): boolean {
-  return record.decided || record.epoch === 0;
 }
 
 /** A newer record proves nothing once a member is seen that holds an older one: it was never active. */
