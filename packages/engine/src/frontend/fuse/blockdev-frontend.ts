@@ -1,8 +1,8 @@
 /**
  * `tgt-blockdev` by FUSE and a loop device: `/dev/longhorn/<volume>`, without kernel modules beyond these two.
  *
- * - A flush or FUA of the block layer reaches `BlockTarget.flush` (the loop driver turns both into fsync of the file); discards
- *   and zeroing reach `unmap`, which must leave zeroes in whole 4 KiB sectors. Errors keep their errno: EIO and ENOSPC reach the file system.
+ * - A flush or FUA of the block layer reaches `BlockTarget.flush` (the loop driver turns both into fsync of the file). Discards
+ *   reach `unmap`, zeroing comes as writes. Errors keep their errno: EIO and ENOSPC reach the file system.
  * - The device outlives the engine (holder.ts). The next engine takes it over; on kernels before 6.9 it cannot, and
  *   opening removes the old device, whose users get I/O errors, and makes a new one.
  * - `close` is the end of the device: dirty data is written, the device goes. A file system that is still mounted is cut

@@ -36,6 +36,16 @@ export const isDeviceNode = (node: NodeIdentity): boolean => {
   return stat.isBlockDevice() && stat.ino === node.inode && stat.birthtimeMs === node.bornMs;
 };
 
+/** The identity of a node at `path` that has the loop device's numbers; null = there is none. */
+export const findDeviceNode = (path: string, loop: LoopDevice): NodeIdentity | null => {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined || !stat.isBlockDevice()) return null;
+  const major = (stat.rdev >>> 8) & 0xfff;
+  const minor = (stat.rdev & 0xff) | ((stat.rdev >>> 12) & 0xfff00);
+  if (major !== loop.major || minor !== loop.minor) return null;
+  return { path, inode: stat.ino, bornMs: stat.birthtimeMs };
+};
+
 /** Removes the node if it is the one that was made; says whether it was. */
 export const removeDeviceNode = (node: NodeIdentity): boolean => {
   if (!isDeviceNode(node)) return false;

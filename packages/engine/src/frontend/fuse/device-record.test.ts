@@ -14,6 +14,7 @@ const RECORD: DeviceRecord = {
   nodeBootId: 'n',
   connectionId: 39,
   canResend: true,
+  canDiscard: true,
   holder: { pid: 7, startTicks: 8 },
   loop: { number: 0, major: 7, minor: 0, diskSequence: 19 },
   backingPath: '/run/longhorn/devices/v.backing',

@@ -45,6 +45,8 @@ export interface DeviceRecord {
   /** id of the FUSE connection, as /proc/<pid>/fdinfo shows it; 0 = the kernel does not */
   connectionId: number;
   canResend: boolean;
+  /** discards reach the volume (fuse-session.ts, `FallocatePolicy`) */
+  canDiscard: boolean;
   holder: ProcessIdentity;
   loop: LoopDevice;
   backingPath: string;
@@ -71,6 +73,7 @@ const isRecord = (value: unknown): value is DeviceRecord =>
   hasStrings(value, 'volumeName', 'kernelBootId', 'nodeBootId', 'backingPath') &&
   hasNumbers(value, 'sizeBytes', 'connectionId') &&
   typeof value['canResend'] === 'boolean' &&
+  typeof value['canDiscard'] === 'boolean' &&
   hasNumbers(value['holder'], 'pid', 'startTicks') &&
   hasNumbers(value['loop'], 'number', 'major', 'minor', 'diskSequence') &&
   (value['node'] === null ||

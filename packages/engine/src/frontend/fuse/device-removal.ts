@@ -7,9 +7,9 @@
  */
 import { constants, rmSync } from 'node:fs';
 import type { Logger } from 'pino';
-import { removeDeviceNode } from './device-node.ts';
+import { findDeviceNode, removeDeviceNode } from './device-node.ts';
 import type { DevicePaths } from './device-paths.ts';
-import { type DeviceRecord, kernelBootId, readRecord, removeRecord } from './device-record.ts';
+import { type DeviceRecord, type NodeIdentity, kernelBootId, readRecord, removeRecord } from './device-record.ts';
 import type { Device } from './device.ts';
 import { abortConnection, forceUnmount, fuseMountsBelow } from './fuse-connection.ts';
 import { type Delay, findHolders, heldConnectionId, isHolder, stopHolder } from './holder.ts';
@@ -21,6 +21,7 @@ import {
   flushLoop,
   isAttached,
   isClaimed,
+  loopBackingFile,
   loopPath,
   openLoop,
 } from './loop-device.ts';
@@ -133,6 +134,13 @@ const removeLoop = async (loop: LoopDevice, context: RemovalContext, report: Rem
     );
 };
 
+/** The device's node. Killed before it was noted: one with the loop device's numbers, while these are not another's. */
+const nodeOf = (record: DeviceRecord, paths: DevicePaths): NodeIdentity | null => {
+  if (record.node !== null) return record.node;
+  const isOurs = isAttached(record.loop) || loopBackingFile(record.loop.number) === null;
+  return isOurs ? findDeviceNode(paths.node, record.loop) : null;
+};
+
 /**
  * Removes everything that an engine which is not running any more left of a volume's device. The volume's lock is held.
  * May be called again at any time, and after having been killed at any point.
@@ -144,11 +152,11 @@ export const removeLeftovers = async (context: RemovalContext): Promise<RemovalR
   if (found === 'damaged')
     context.logger.warn({ path: paths.record }, 'the device record is damaged; looking without it');
   const record = found === 'damaged' || found?.kernelBootId !== kernelBootId() ? null : found;
+  const node = record === null ? null : nodeOf(record, paths);
   if (record !== null) abortIfProven(record, context, report);
   await removeHolders(context, report);
   removeMounts(context, report);
   if (record !== null) await removeLoop(record.loop, context, report);
-  const node = record?.node ?? null;
   if (node !== null && removeDeviceNode(node)) report.removed.push(`device node ${node.path}`);
   rmSync(paths.backing, { force: true });
   if (report.remaining.length > 0) return report;

@@ -22,7 +22,7 @@ import { FuseSession } from './fuse-session.ts';
 import { type HeldDescriptors, connectionIdOf, copyHeldDescriptors, startHolder } from './holder.ts';
 import { UMOUNT_DETACH, unmount } from './linux.ts';
 import { INIT_TIMEOUT_MS } from './limits.ts';
-import { attachLoop, closeWaiting, growLoop, openWaiting } from './loop-device.ts';
+import { attachLoop, closeWaiting, growLoop, openWaiting, passesZeroingOn } from './loop-device.ts';
 import { withTimeout } from './with-timeout.ts';
 
 const fstatWaiting = promisify(fstat);
@@ -67,6 +67,7 @@ const startSession = async (
     fd: fuseFd,
     target: context.target,
     sizeBytes: context.target.sizeBytes(),
+    policy: 'probing',
     logger: context.logger,
     onInit: initialized.resolve,
     onEnd: (reason) => {
@@ -77,6 +78,13 @@ const startSession = async (
   session.start();
   const offer = await withTimeout(initialized.promise, INIT_TIMEOUT_MS, 'the kernel did not begin the FUSE session');
   return { session, offer };
+};
+
+/** Takes the path to the file away; the loop device keeps the file. */
+const detachMount = (paths: DevicePaths): void => {
+  if (fuseMountsBelow(paths.directory).some(({ path }) => path === paths.backing))
+    unmount(paths.backing, UMOUNT_DETACH);
+  rmSync(paths.backing, { force: true });
 };
 
 /** Makes the device. The volume's lock is held, and nothing of an earlier device is left. On failure the caller removes leftovers. */
@@ -99,6 +107,10 @@ export const makeDevice = async (context: DeviceContext): Promise<Device> => {
     const name = `longhorn:${context.volumeName}`;
     const { loop, fd: loopFd } = await attachLoop(backingFd, { logicalBlockSize: context.logicalBlockSize, name });
     opened.push(loopFd);
+    const canDiscard = !passesZeroingOn(loop.number);
+    session.setPolicy(canDiscard ? 'discard' : 'refuse');
+    if (!canDiscard)
+      context.logger.warn('discards are refused: this kernel does not tell them from zeroing (needs Linux 6.11)');
     onStep('attached');
     const descriptors = { fuseFd, loopFd, backingFd };
     const holder = await startHolder(paths.record, descriptors, context.nodeMark, context.logger);
@@ -111,6 +123,7 @@ export const makeDevice = async (context: DeviceContext): Promise<Device> => {
       nodeBootId: nodeBootId(),
       connectionId,
       canResend: offer.canResend,
+      canDiscard,
       holder,
       loop,
       backingPath: paths.backing,
@@ -118,8 +131,7 @@ export const makeDevice = async (context: DeviceContext): Promise<Device> => {
     };
     writeRecord(paths.record, record);
     onStep('recorded');
-    unmount(paths.backing, UMOUNT_DETACH);
-    rmSync(paths.backing);
+    detachMount(paths);
     onStep('detached');
     record.node = makeDeviceNode(paths.node, loop);
     onStep('node-made');
@@ -152,12 +164,14 @@ export const takeOverDevice = async (context: DeviceContext, record: DeviceRecor
     fd: descriptors.fuseFd,
     target,
     sizeBytes: target.sizeBytes(),
+    policy: record.canDiscard ? 'discard' : 'refuse',
     logger: context.logger,
     onInit: () => context.onLost('the kernel began a session that was begun before'),
     onEnd: context.onLost,
   });
   session.start();
   session.resend();
+  detachMount(paths);
   const device = { session, descriptors, record };
   if (record.node === null || !isDeviceNode(record.node)) record.node = makeDeviceNode(paths.node, record.loop);
   if (target.sizeBytes() > record.sizeBytes) await growDevice(device, target.sizeBytes());

@@ -56,7 +56,6 @@ const NOTIFY_RESEND = 7;
 
 export const FALLOCATE_KEEP_SIZE = 1;
 export const FALLOCATE_PUNCH_HOLE = 2;
-export const FALLOCATE_ZERO_RANGE = 16;
 
 const MODE_REGULAR_0600 = 0o100600;
 const BLOCK_BYTES = 4096;

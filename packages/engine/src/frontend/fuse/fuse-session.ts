@@ -16,7 +16,6 @@ import { type Chunk, ChunkPool } from './chunk-pool.ts';
 import {
   FALLOCATE_KEEP_SIZE,
   FALLOCATE_PUNCH_HOLE,
-  FALLOCATE_ZERO_RANGE,
   IO_REQUEST_BYTES,
   type InitOffer,
   OPCODE,
@@ -59,17 +58,21 @@ import {
   FUSE_READ_BYTES,
   REQUESTS_PER_WAKEUP_MAX,
   SLOTS_MAX,
-  ZERO_PIECE_BYTES,
+  UNMAP_ALIGNMENT_BYTES,
 } from './limits.ts';
-import { type RangeMode, nextRangeStep } from './range-steps.ts';
 import { type ReadableDescriptor, watchReadable } from './readable-descriptor.ts';
 
-/** A punch or zeroing under way: what of it is still to be submitted. */
-interface RangeWork {
-  mode: RangeMode;
-  offset: number;
-  remaining: number;
-}
+/**
+ * What a FALLOCATE means. The loop driver sends one and the same "punch hole" for a discard, after which a range may hold
+ * anything, and for "write zeroes, you may deallocate", after which it must be zero; a volume that is rebuilding ignores unmaps.
+ *
+ * - `probing`: the device is being made and nobody uses it. Zeroing is refused, so that the driver stops offering it to the
+ *   block layer, which from then on writes zeroes itself; what it writes and flushes for the probe
+ *   is acknowledged and dropped.
+ * - `discard`: that worked (Linux 6.11), so holes are discards, and go to `unmap`.
+ * - `refuse`: it did not, so discards are refused too.
+ */
+export type FallocatePolicy = 'probing' | 'discard' | 'refuse';
 
 /** Counters, read by others. */
 export interface SessionCounters {
@@ -83,14 +86,13 @@ export interface FuseSessionOptions {
   fd: number;
   target: BlockTarget;
   sizeBytes: number;
+  policy: FallocatePolicy;
   logger: Logger;
   /** The kernel has said what it can do; answered before this is called. */
   onInit: (offer: InitOffer) => void;
   /** The connection is over (unmounted or aborted) or cannot go on. Called at most once. */
   onEnd: (reason: string) => void;
 }
-
-const ZEROES = Buffer.alloc(ZERO_PIECE_BYTES);
 
 /** The server side of one FUSE connection. */
 export class FuseSession implements CompletionSink {
@@ -102,14 +104,13 @@ export class FuseSession implements CompletionSink {
   readonly #pool = new ChunkPool();
   readonly #slotChunk: (Chunk | null)[] = Array.from({ length: SLOTS_MAX }, () => null);
   readonly #slotPosition = new Uint32Array(SLOTS_MAX);
-  readonly #slotRange = new Map<number, RangeWork>();
   readonly #freeSlots = Uint16Array.from({ length: SLOTS_MAX }, (_, slot) => SLOTS_MAX - 1 - slot);
   #freeSlotCount = SLOTS_MAX;
   #sizeBytes: number;
+  #policy: FallocatePolicy;
   #reading: Chunk | null = null;
   #watch: ReadableDescriptor | null = null;
   #stalled = false;
-  #submittedInCompletion = false;
   #ended = false;
   #idleWaiters: (() => void)[] = [];
 
@@ -119,6 +120,7 @@ export class FuseSession implements CompletionSink {
     this.#target = options.target;
     this.#logger = options.logger;
     this.#sizeBytes = options.sizeBytes;
+    this.#policy = options.policy;
   }
 
   /** Begins to serve. */
@@ -143,6 +145,11 @@ export class FuseSession implements CompletionSink {
     this.#sizeBytes = sizeBytes;
   }
 
+  /** Ends the probing. */
+  setPolicy(policy: FallocatePolicy): void {
+    this.#policy = policy;
+  }
+
   /** Requests that were read and are not answered. */
   get inFlight(): number {
     return SLOTS_MAX - this.#freeSlotCount;
@@ -163,11 +170,9 @@ export class FuseSession implements CompletionSink {
     const chunk = this.#slotChunk[slot] ?? null;
     assert(chunk !== null, 'a completion of a slot that is not in flight');
     const position = this.#slotPosition[slot] ?? 0;
-    if (this.#slotRange.size > 0 && errno === 0 && this.#continueRange(slot)) return;
     const word = position >>> 2;
     if (errno !== 0) setReply(chunk.words, word, REPLY_HEADER_BYTES, errno);
     this.#send(chunk, position);
-    this.#slotRange.delete(slot);
     this.#slotChunk[slot] = null;
     this.#freeSlots[this.#freeSlotCount] = slot;
     this.#freeSlotCount += 1;
@@ -175,10 +180,6 @@ export class FuseSession implements CompletionSink {
   }
 
   flushCompletions(): void {
-    if (this.#submittedInCompletion) {
-      this.#submittedInCompletion = false;
-      this.#target.submitBatch();
-    }
     if (this.#stalled && this.#freeSlotCount > 0 && this.#pool.reserve() !== null) {
       this.#stalled = false;
       if (!this.#ended) this.start();
@@ -243,6 +244,7 @@ export class FuseSession implements CompletionSink {
       case OPCODE.READ:
         return this.#read(chunk, length);
       case OPCODE.FSYNC:
+        if (this.#policy === 'probing') return this.#reply(chunk, 0);
         setReply(words, word, REPLY_HEADER_BYTES, 0);
         return this.#target.flush(this, this.#take(chunk, length));
       case OPCODE.FALLOCATE:
@@ -260,7 +262,7 @@ export class FuseSession implements CompletionSink {
     if (size !== length - IO_REQUEST_BYTES) return this.#reply(chunk, EINVAL);
     if (offset + size > this.#sizeBytes) return this.#reply(chunk, ENOSPC);
     setWriteReply(words, word, size);
-    if (size === 0) return this.#send(chunk, position);
+    if (size === 0 || this.#policy === 'probing') return this.#send(chunk, position);
     const slot = this.#take(chunk, length);
     this.#target.write(this, slot, offset, size, chunk.bytes, position + IO_REQUEST_BYTES, FRAME_HEADROOM, false);
   }
@@ -277,37 +279,19 @@ export class FuseSession implements CompletionSink {
     this.#target.read(this, slot, offset, size, chunk.bytes, position + REPLY_HEADER_BYTES);
   }
 
+  /** Only discards: see `FallocatePolicy`. Parts of sectors at the ends stay as they are. */
   #fallocate(chunk: Chunk, length: number): void {
     const { words } = chunk;
     const word = chunk.position >>> 2;
-    const offset = ioOffset(words, word);
     const mode = fallocateMode(words, word) & ~FALLOCATE_KEEP_SIZE;
-    if (mode !== FALLOCATE_PUNCH_HOLE && mode !== FALLOCATE_ZERO_RANGE) return this.#reply(chunk, EOPNOTSUPP);
-    const remaining = Math.min(fallocateLength(words, word), this.#sizeBytes - offset);
+    if (mode !== FALLOCATE_PUNCH_HOLE || this.#policy !== 'discard') return this.#reply(chunk, EOPNOTSUPP);
+    const offset = ioOffset(words, word);
+    const end = Math.min(offset + fallocateLength(words, word), this.#sizeBytes);
+    const start = Math.ceil(offset / UNMAP_ALIGNMENT_BYTES) * UNMAP_ALIGNMENT_BYTES;
+    const unmapped = Math.floor(end / UNMAP_ALIGNMENT_BYTES) * UNMAP_ALIGNMENT_BYTES - start;
     setReply(words, word, REPLY_HEADER_BYTES, 0);
-    if (remaining <= 0) return this.#send(chunk, chunk.position);
-    const slot = this.#take(chunk, length);
-    this.#slotRange.set(slot, { mode: mode === FALLOCATE_PUNCH_HOLE ? 'punch' : 'zero', offset, remaining });
-    this.#submitRange(slot);
-  }
-
-  /** Submits the next piece of a range; false when nothing is left of it. */
-  #submitRange(slot: number): boolean {
-    const range = this.#slotRange.get(slot);
-    if (range === undefined || range.remaining === 0) return false;
-    const { offset } = range;
-    const step = nextRangeStep(range.mode, offset, range.remaining);
-    range.offset += step.lengthBytes;
-    range.remaining -= step.lengthBytes;
-    if (step.action === 'unmap') this.#target.unmap(this, slot, offset, step.lengthBytes);
-    else this.#target.write(this, slot, offset, step.lengthBytes, ZEROES, 0, 0, false);
-    return true;
-  }
-
-  #continueRange(slot: number): boolean {
-    if (!this.#submitRange(slot)) return false;
-    this.#submittedInCompletion = true;
-    return true;
+    if (unmapped <= 0) return this.#send(chunk, chunk.position);
+    this.#target.unmap(this, this.#take(chunk, length), start, unmapped);
   }
 
   #control(chunk: Chunk): void {

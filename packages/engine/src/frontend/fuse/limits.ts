@@ -24,10 +24,7 @@ export const REQUESTS_PER_WAKEUP_MAX = 128;
 export const FUSE_BACKGROUND_MAX = 256;
 export const FUSE_CONGESTION_THRESHOLD = 192;
 
-/** A punched range goes to the volume in pieces, so that one discard does not become one endless operation. */
-export const UNMAP_PIECE_BYTES = 256 << 20;
-export const ZERO_PIECE_BYTES = 1 << 20;
-/** Sectors of the volume; parts of them are zeroed by writing. */
+/** Sectors of the volume: only whole ones can be unmapped. */
 export const UNMAP_ALIGNMENT_BYTES = 4096;
 
 /** LOOP_CONFIGURE races with other users of /dev/loop-control. */
@@ -35,9 +32,9 @@ export const LOOP_ATTEMPTS_MAX = 64;
 /** A killed engine needs a moment to release its lock: 100 x 100 ms. */
 export const LOCK_ATTEMPTS_MAX = 100;
 export const LOCK_RETRY_MS = 100;
-/** Waiting for a killed holder or a released loop device: 100 x 20 ms. */
-export const SETTLE_ATTEMPTS_MAX = 100;
-export const SETTLE_RETRY_MS = 20;
+/** Waiting for a killed holder or a released loop device: 400 x 5 ms. */
+export const SETTLE_ATTEMPTS_MAX = 400;
+export const SETTLE_RETRY_MS = 5;
 /** How long an orderly close waits for dirty data to reach the volume. */
 export const CLOSE_FLUSH_TIMEOUT_MS = 30_000;
 /** The kernel asks for INIT at once; a set-up that hears nothing for so long has failed. */
@@ -52,4 +49,3 @@ assert(FUSE_IO_BYTES_MAX === FUSE_PAGES_MAX * 4096);
 assert(CHUNK_BYTES >= 2 * FUSE_READ_BYTES);
 assert(CHUNKS_MAX * Math.floor(CHUNK_BYTES / FUSE_READ_BYTES) >= 36);
 assert(SLOTS_MAX > FUSE_BACKGROUND_MAX && FUSE_BACKGROUND_MAX > FUSE_CONGESTION_THRESHOLD);
-assert(UNMAP_PIECE_BYTES % UNMAP_ALIGNMENT_BYTES === 0 && UNMAP_PIECE_BYTES < 2 ** 32);

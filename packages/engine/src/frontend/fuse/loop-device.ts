@@ -19,6 +19,9 @@ const LOOP_SET_CAPACITY = 0x4c07;
 const LOOP_CONFIGURE = 0x4c0a;
 const LOOP_CTL_GET_FREE = 0x4c82;
 const BLKFLSBUF = 0x1261;
+const BLKZEROOUT = 0x127f;
+/** u64 start, u64 length: the first sector. */
+const PROBED_RANGE = Buffer.from(BigUint64Array.of(0n, 4096n).buffer);
 const LO_FLAGS_AUTOCLEAR = 4;
 const LO_FLAGS_DIRECT_IO = 16;
 /** struct loop_config: fd, block size, loop_info64 (232 bytes), 64 reserved. */
@@ -58,6 +61,9 @@ const loopDiskSequence = (number: number): number => Number(readSys(number, 'dis
 export const isAttached = (loop: LoopDevice): boolean =>
   loopBackingFile(loop.number) !== null && loopDiskSequence(loop.number) === loop.diskSequence;
 
+/** Whether the driver passes "write zeroes" on as holes in the file, like discards. */
+export const passesZeroingOn = (number: number): boolean => readSys(number, 'queue/write_zeroes_max_bytes') !== '0';
+
 const describe = (number: number): LoopDevice => {
   const [major, minor] = (readSys(number, 'dev') ?? '').split(':').map(Number);
   assert(major !== undefined && minor !== undefined);
@@ -91,7 +97,8 @@ export interface AttachedLoop {
 
 /**
  * Attaches a file to a free loop device, with direct I/O. Others may take the free one first: then the next is tried.
- * The backing file's server must be able to answer meanwhile.
+ * The backing file's server must be able to answer meanwhile, and be probing: the device's first sector is zeroed, so
+ * that the driver learns that it cannot pass zeroing on.
  */
 export const attachLoop = async (
   backingFd: number,
@@ -115,6 +122,7 @@ const configureLoop = async (number: number, config: Buffer): Promise<AttachedLo
   const device = await openLoop(number, constants.O_RDWR);
   try {
     await ioctlWaiting(device, LOOP_CONFIGURE, config, 'LOOP_CONFIGURE');
+    await ioctlWaiting(device, BLKZEROOUT, PROBED_RANGE, 'BLKZEROOUT');
     // The one that stays open is read-only: a writer would forbid mounting on kernels that protect mounted devices.
     const fd = await openLoop(number, constants.O_RDONLY);
     return { loop: describe(number), fd };
