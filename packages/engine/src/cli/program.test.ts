@@ -76,10 +76,8 @@ describe('longhorn', { timeout: 60_000 }, () => {
   });
 
   it('exits with 1 for replicas that cannot be reached', async () => {
-    const { code, stderr } = await longhorn(
-      ...['controller', 'v1', '--size', '1g', '--current-size', '1g', '--listen', '127.0.0.1:0'],
-      ...['--replica', `tcp://${NOBODY}`],
-    );
+    const flags = ['--size', '1g', '--current-size', '1g', '--listen', '127.0.0.1:0', '--replica', `tcp://${NOBODY}`];
+    const { code, stderr } = await longhorn('controller', 'v1', ...flags);
     expect(code).toBe(1);
     expect(stderr).toContain(`no available backend due to service unavailable from the addresses [tcp://${NOBODY}]`);
   });

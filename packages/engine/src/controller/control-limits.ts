@@ -15,6 +15,8 @@ export const LAYER_OPERATION_TIMEOUT_MS = 120_000;
 export const PROBE_TIMEOUT_MS = 2_000;
 /** Pause between attempts to reach replicas that are waited for. */
 export const RETRY_MS = 1_000;
+/** Pause before a frontend that did not come up is tried again. */
+export const FRONTEND_RETRY_MS = 5_000;
 /** Closing replicas at an orderly end. */
 export const CLOSE_TIMEOUT_MS = 10_000;
 /** Hashing up to 64 MiB of merged content. */

@@ -1,6 +1,7 @@
 /** One volume's engine: what its gRPC service and its process do with it, one method an operation. */
 import type { SyncFileInfo } from '@longhorn/shared-types/generated/ptypes';
-import { CLOSE_TIMEOUT_MS } from './control-limits.ts';
+import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
+import { CLOSE_TIMEOUT_MS, FRONTEND_RETRY_MS } from './control-limits.ts';
 import { pauseFor } from './control-clock.ts';
 import { DoubtSettling } from './doubt-settling.ts';
 import { startExpansion } from './expand.ts';
@@ -138,12 +139,26 @@ export class VolumeEngine {
   /** The device comes up when the volume is served; a device in use also when it fails, to tell its users. */
   private followIo(): void {
     const { io, options } = this.context;
+    if (this.context.stopping.signal.aborted) return;
     const isWanted = io.state === 'serving' || (io.state === 'failed' && options.deviceLive);
     if (!isWanted || !this.fencedStart || this.frontend.isUp() || this.isBringingUp) return;
     this.isBringingUp = true;
-    this.frontend.up().catch((error: unknown) => {
-      this.context.log.error('the frontend did not come up', { reason: String(error) });
-      this.frontendError = String(error);
+    this.frontend.up().then(
+      () => {
+        this.frontendError = '';
+      },
+      (error: unknown) => this.frontendFailed(errorText(error)),
+    );
+  }
+
+  /** What is in the way may go: another holder of the device, a file where the node belongs. */
+  private frontendFailed(reason: string): void {
+    this.context.log.error('the frontend did not come up', { reason });
+    this.frontendError = reason;
+    this.context.changed();
+    this.context.clock.after(FRONTEND_RETRY_MS, () => {
+      this.isBringingUp = false;
+      this.followIo();
     });
   }
 
