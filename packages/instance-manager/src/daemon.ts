@@ -60,6 +60,12 @@ function textLogger(logger: Logger): { info(text: string): void; error(text: str
   return { info: (text) => logger.info(text), error: (text) => logger.error(text) };
 }
 
+/** One line of our log per line of a process, so that the pod's log tells all. */
+function echo(logger: Logger, name: string, chunk: Buffer): void {
+  if (!logger.isLevelEnabled('info')) return;
+  for (const line of chunk.toString('utf8').split('\n')) if (line !== '') logger.info(`[${name}] ${line}`);
+}
+
 function createManager(options: DaemonOptions): ProcessManager {
   const { podIp, logger, env } = options;
   const limits = options.limits ?? PROCESS_LIMITS;
@@ -69,6 +75,7 @@ function createManager(options: DaemonOptions): ProcessManager {
     limits,
     probe: (port, signal) => probe(probeHost(podIp), port, limits, signal),
     nowMs: () => performance.now(),
+    echo: (name, chunk) => echo(logger, name, chunk),
     logsFolder: options.logsFolder,
     ports: options.ports,
     binaryFolders: options.binaryFolders,

@@ -25,6 +25,8 @@ export interface ProcessHost {
   /** Resolves true once the process answers on its first port, false when it did not in time or `signal` is aborted. */
   probe(port: number, signal: AbortSignal): Promise<boolean>;
   nowMs(): number;
+  /** Shows output of a process in this program's own log as well. */
+  echo(name: string, chunk: Buffer): void;
 }
 
 /** State of a process at one moment. */
@@ -116,7 +118,10 @@ export class ManagedProcess {
     }
     try {
       this.child = startChild(this.host.setpriv, this.spec.binary, this.args, this.host.env, {
-        output: (chunk) => this.log.append(chunk),
+        output: (chunk) => {
+          this.log.append(chunk);
+          this.host.echo(this.spec.name, chunk);
+        },
         ended: (end) => this.childEnded(end),
         outputEnded: () => this.log.close(),
       });

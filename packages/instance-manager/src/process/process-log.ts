@@ -29,54 +29,68 @@ export function logFiles(folder: string, name: string): string[] {
 export class ProcessLog {
   private readonly files: string[];
   private readonly bytesMax: number;
-  private descriptor: number;
-  private bytes: number;
+  /** null while the file cannot be opened (disk full) */
+  private descriptor: number | null = null;
+  private bytes = 0;
   private lostBytes = 0;
   private closed = false;
 
   constructor(folder: string, name: string, bytesMax: number = LOG_FILE_BYTES_MAX) {
     this.files = logFiles(folder, name);
     this.bytesMax = bytesMax;
-    this.descriptor = this.open();
-    this.bytes = fstatSync(this.descriptor).size;
-  }
-
-  private open(): number {
-    return openSync(this.files[0] ?? '', 'a', 0o644);
+    // A first attempt, so that a folder that cannot be written is known at once.
+    this.guarded(0, () => this.opened());
   }
 
   append(chunk: Buffer): void {
     if (this.closed) return;
-    try {
+    this.guarded(chunk.length, () => {
       if (this.bytes + chunk.length > this.bytesMax && this.bytes > 0) this.rotate();
+      const descriptor = this.opened();
       if (this.lostBytes > 0) {
-        const note = Buffer.from(`[${this.lostBytes} bytes of log lost: disk full]\n`);
-        this.bytes += writeSync(this.descriptor, note);
+        this.bytes += writeSync(descriptor, Buffer.from(`[${this.lostBytes} bytes of log lost: disk full]\n`));
         this.lostBytes = 0;
       }
-      this.bytes += writeSync(this.descriptor, chunk);
+      this.bytes += writeSync(descriptor, chunk);
+    });
+  }
+
+  /** Runs `work`; a disk that takes nothing costs `bytes` of log and no more. */
+  private guarded(bytes: number, work: () => void): void {
+    try {
+      work();
     } catch (error) {
       if (!isDiskTrouble(error)) throw error;
-      this.lostBytes += chunk.length;
+      this.lostBytes += bytes;
     }
   }
 
+  private opened(): number {
+    if (this.descriptor === null) {
+      this.descriptor = openSync(this.files[0] ?? '', 'a', 0o644);
+      this.bytes = fstatSync(this.descriptor).size;
+    }
+    return this.descriptor;
+  }
+
   private rotate(): void {
+    this.closeFile();
     for (let index = this.files.length - 1; index > 0; index--) {
       const from = this.files[index - 1] ?? '';
       if (existsSync(from)) renameSync(from, this.files[index] ?? '');
     }
-    const next = this.open();
-    closeSync(this.descriptor);
-    this.descriptor = next;
+  }
+
+  private closeFile(): void {
+    if (this.descriptor !== null) closeSync(this.descriptor);
+    this.descriptor = null;
     this.bytes = 0;
   }
 
   /** Twice is fine; what is appended later is dropped. */
   close(): void {
-    if (this.closed) return;
     this.closed = true;
-    closeSync(this.descriptor);
+    this.closeFile();
   }
 }
 
