@@ -3,9 +3,9 @@
  * endpoint.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { createWriteStream, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { createWriteStream, existsSync, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { at, Kube } from './kube.ts';
+import { at, Kube, NAMESPACE } from './kube.ts';
 import { Rest } from './rest.ts';
 import { run } from './shell.ts';
 import { waitFor } from './wait.ts';
@@ -17,21 +17,27 @@ const STOP_MS = 60_000;
 
 export class Cluster {
   readonly folder: string;
+  private readonly instance: number;
   private readonly extraEnv: NodeJS.ProcessEnv;
   private child: ChildProcess | null = null;
   private connectedKube: Kube | null = null;
   private connectedRest: Rest | null = null;
 
-  /** @param folder the cluster's data; made when missing. @param extraEnv for all of its processes */
-  constructor(folder: string, extraEnv: NodeJS.ProcessEnv = {}) {
+  /**
+   * @param folder the cluster's data; made when missing
+   * @param instance sets clusters on one machine apart: their addresses differ
+   * @param extraEnv for local-cluster, which passes NODE_OPTIONS and LONGHORN_POD_* on to all pods
+   */
+  constructor(folder: string, instance: number, extraEnv: NodeJS.ProcessEnv = {}) {
     this.folder = folder;
+    this.instance = instance;
     this.extraEnv = extraEnv;
   }
 
   /** A cluster that somebody else has started. */
   static running(folder: string): Cluster {
     if (!existsSync(join(folder, 'kubeconfig'))) throw new Error(`no cluster runs in ${folder}: npm start first`);
-    return new Cluster(folder);
+    return new Cluster(folder, 0);
   }
 
   get kubeconfig(): string {
@@ -43,16 +49,18 @@ export class Cluster {
     return this.connectedKube;
   }
 
-  /** REST through the UI's server, as a browser reaches it. */
+  /** REST by the address of the backend service; known once `start` has ended or `connect` was called. */
   get rest(): Rest {
-    this.connectedRest ??= new Rest(this.uiAddress());
+    if (this.connectedRest === null) throw new Error('the cluster is not connected yet');
     return this.connectedRest;
   }
 
-  /** `http://127.0.0.1:PORT` */
-  uiAddress(): string {
-    const state = JSON.parse(readFileSync(join(this.folder, 'addresses.json'), 'utf8')) as { ui: string };
-    return state.ui;
+  /** Finds the REST API. */
+  async connect(): Promise<void> {
+    const service = await this.kube.call('GET', `/api/v1/namespaces/${NAMESPACE}/services/longhorn-backend`);
+    const address = at(service, 'spec.clusterIP');
+    if (typeof address !== 'string') throw new Error('the service longhorn-backend has no address yet');
+    this.connectedRest = new Rest(`http://${address}:9500`);
   }
 
   /** Environment in which kubectl talks to this cluster. */
@@ -67,7 +75,9 @@ export class Cluster {
   /** Starts it and waits until volumes can be made on every node. */
   async start(): Promise<void> {
     mkdirSync(this.folder, { recursive: true });
-    const child = spawn(PROGRAM, ['up', '--dir', this.folder, '--nodes', '3', '--api-port', '0', '--ui-port', '0'], {
+    const args = ['up', '--dir', this.folder, '--nodes', '3', '--api-port', '0', '--ui-port', '0'];
+    args.push('--instance', String(this.instance), '--disk-size', '12Gi');
+    const child = spawn(PROGRAM, args, {
       cwd: ROOT,
       env: { ...process.env, ...this.extraEnv },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -83,15 +93,19 @@ export class Cluster {
         tail = (tail + chunk.toString()).slice(-4000);
       });
     }
-    await waitFor(
+    const state = await waitFor<'up' | 'ended'>(
       'the system is up',
       START_MS,
       async () => {
-        if (child.exitCode !== null) throw new Error(`local-cluster ended with ${child.exitCode}`);
-        return existsSync(join(this.folder, 'addresses.json')) && this.ready();
+        if (child.exitCode !== null) return 'ended';
+        if (!existsSync(this.kubeconfig)) return false;
+        this.connectedKube = null; // the port may be another one than that of an earlier start
+        await this.connect();
+        return (await this.ready()) && 'up';
       },
       () => tail,
     );
+    if (state === 'ended') throw new Error(`local-cluster ended with ${child.exitCode}:\n${tail}`);
   }
 
   /** All nodes can take replicas, the engine image is deployed, REST answers. */

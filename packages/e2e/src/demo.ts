@@ -11,8 +11,12 @@ const workDir = mkdtempSync(join(tmpdir(), 'longhorn-demo-'));
 const cluster = Cluster.running(join(root, '.longhorn'));
 const context: StoryContext = {
   cluster,
-  kube: cluster.kube,
-  rest: cluster.rest,
+  get kube() {
+    return cluster.kube;
+  },
+  get rest() {
+    return cluster.rest;
+  },
   workDir,
   tree: join(root, 'node_modules'),
   log: (text) => console.log(`   ${text}`),
@@ -21,6 +25,7 @@ const context: StoryContext = {
 
 if (process.getuid?.() !== 0)
   throw new Error('the demo mounts file systems and cuts power: run it (and npm start) as root');
+await cluster.connect();
 const begin = performance.now();
 try {
   for (const step of STEPS) {

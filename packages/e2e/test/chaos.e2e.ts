@@ -16,7 +16,7 @@ if (!root) console.log('chaos: skipped, power-cuts want root');
 
 describe.skipIf(!root)('chaos', () => {
   const folder = mkdtempSync(join(tmpdir(), 'longhorn-chaos-'));
-  const cluster = new Cluster(join(folder, 'cluster'));
+  const cluster = new Cluster(join(folder, 'cluster'), 21);
 
   beforeAll(async () => {
     await cluster.start();

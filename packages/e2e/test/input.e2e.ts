@@ -15,7 +15,7 @@ import { deleteVolume, volumeManifest, waitState } from '../src/volumes.ts';
 import { waitFor } from '../src/wait.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'longhorn-input-'));
-const cluster = new Cluster(join(folder, 'cluster'));
+const cluster = new Cluster(join(folder, 'cluster'), 22);
 const MIB = 2 ** 20;
 
 beforeAll(async () => {

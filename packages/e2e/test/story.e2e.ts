@@ -16,11 +16,15 @@ if (!root) console.log('story with block devices: skipped, it wants root');
 
 describe.skipIf(!root)('the story with block devices', () => {
   const folder = mkdtempSync(join(tmpdir(), 'longhorn-story-'));
-  const cluster = new Cluster(join(folder, 'cluster'));
+  const cluster = new Cluster(join(folder, 'cluster'), 20);
   const context: StoryContext = {
     cluster,
-    kube: cluster.kube,
-    rest: cluster.rest,
+    get kube() {
+      return cluster.kube;
+    },
+    get rest() {
+      return cluster.rest;
+    },
     workDir: join(folder, 'work'),
     tree: resolve(import.meta.dirname, '../../../node_modules'),
     log: (text) => console.log(`    ${text}`),

@@ -30,7 +30,7 @@ if (process.getuid?.() !== 0)
 
 const folder = mkdtempSync(join(tmpdir(), 'longhorn-chaos-'));
 const env = values.canary === '' ? {} : { LONGHORN_CANARY: values.canary };
-const cluster = new Cluster(join(folder, 'cluster'), env);
+const cluster = new Cluster(join(folder, 'cluster'), 23, env);
 console.log(`seed ${seed}, ${rounds} rounds${values.canary === '' ? '' : `, canary ${values.canary}`}`);
 let failed = false;
 try {

