@@ -1,0 +1,20 @@
+/** A self-signed certificate of `admission.test.svc`, for tests only; valid until the year 2126. */
+export const certificate = `-----BEGIN CERTIFICATE-----
+MIIBsTCCAVagAwIBAgIUBpp6ejtxAIRouO0v9WiJMdzGcUcwCgYIKoZIzj0EAwIw
+HTEbMBkGA1UEAwwSYWRtaXNzaW9uLnRlc3Quc3ZjMCAXDTI2MTEyMTEzMTM1NFoY
+DzIxMjYxMDI4MTMxMzU0WjAdMRswGQYDVQQDDBJhZG1pc3Npb24udGVzdC5zdmMw
+WTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAATsV1o5RTb61aSSJLLeMZvsVOft52hc
+Tz3faosyeIQ+3sefk5aiHuAlmD60K8KN2qeGOsh/5iTen6XzEdz3z17eo3IwcDAd
+BgNVHQ4EFgQUcf7pmL5XpxO9J4AT2HPtevQZi34wHwYDVR0jBBgwFoAUcf7pmL5X
+pxO9J4AT2HPtevQZi34wDwYDVR0TAQH/BAUwAwEB/zAdBgNVHREEFjAUghJhZG1p
+c3Npb24udGVzdC5zdmMwCgYIKoZIzj0EAwIDSQAwRgIhAK0jyimh5BMPMYxpTKDr
+HtkEvoLVhu7Bh8aqcT33hqxEAiEAnePTxFkWe7tgZ58ZiG5w6d0pBhfqvgy3RBve
+ydMIiF8=
+-----END CERTIFICATE-----
+`;
+export const privateKey = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgjVlhNEWpODBPQ2PQ
+WjLBdtv+30tJUCRDglhTupWHlgKhRANCAATsV1o5RTb61aSSJLLeMZvsVOft52hc
+Tz3faosyeIQ+3sefk5aiHuAlmD60K8KN2qeGOsh/5iTen6XzEdz3z17e
+-----END PRIVATE KEY-----
+`;
