@@ -12,7 +12,7 @@ import type { ReplicaClock } from '../io/replica-clock.ts';
 import { COPY_PIECE_BYTES, COPY_WRITEBACK_BYTES, META_FILE_BYTES_MAX, RECEIVER_IDLE_MS } from '../limits.ts';
 import { CHECKSUM_SUFFIX, META_SUFFIX } from '../replica/snapshot-chain.ts';
 import { changeTimeText, validChecksum, writeChecksum } from './checksum-file.ts';
-import { readWindow, windowBuffer, writeWindow, type WindowBuffer } from './window.ts';
+import { fileSource, readWindow, windowBuffer, writeWindow, type WindowBuffer } from './window.ts';
 
 export const SSYNC_PATH = '/v1-ssync/';
 /** header of the answer to `open`: what this receiver can do beyond upstream's */
@@ -256,12 +256,7 @@ export class Receiver {
     const { file } = target;
     if (file === null) return null;
     return this.withBuffer(async (buffer) => {
-      const source = {
-        sizeBytes: target.sizeBytes,
-        extents: file.extents.bind(file),
-        read: file.read.bind(file),
-      };
-      const { length } = await readWindow(source, buffer, begin, end);
+      const { length } = await readWindow(fileSource(file, target.sizeBytes), buffer, begin, end);
       const digest = await webcrypto.subtle.digest('SHA-256', buffer.bytes.subarray(0, length));
       return Buffer.from(digest).toString('base64');
     });

@@ -4,7 +4,7 @@
  */
 import { createHash, webcrypto } from 'node:crypto';
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
-import type { DataFile, Folder } from '../io/disk.ts';
+import type { Folder } from '../io/disk.ts';
 import type { ReplicaClock } from '../io/replica-clock.ts';
 import {
   COPY_PIECES_IN_FLIGHT,
@@ -16,7 +16,7 @@ import {
 import { IMAGE_SUFFIX, META_SUFFIX } from '../replica/snapshot-chain.ts';
 import { changeTimeText, readChecksum, type ChecksumRecord } from './checksum-file.ts';
 import { FEATURE_WINDOW, SSYNC_FEATURES, SSYNC_PATH } from './receiver.ts';
-import { blockRanges, readWindow, windowBuffer, type WindowBuffer, type WindowSource } from './window.ts';
+import { blockRanges, fileSource, readWindow, windowBuffer, type WindowBuffer, type WindowSource } from './window.ts';
 
 const ANSWER_BYTES_MAX = 1 << 20;
 
@@ -292,12 +292,4 @@ export async function sendFile(folder: Folder, name: string, isFast: boolean, op
   } finally {
     await file.close();
   }
-}
-
-function fileSource(file: DataFile, sizeBytes: number): WindowSource {
-  return {
-    sizeBytes,
-    extents: (from, to, into) => file.extents(from, to, into),
-    read: (into, at, length, offset) => file.read(into, at, length, offset),
-  };
 }
