@@ -46,7 +46,7 @@ await build({
 
 for (const [file, bundle] of Object.entries(manifest.executables ?? {})) {
   // exec keeps the process id, so that signals and parent-death handling reach the program itself.
-  const script = `#!/bin/sh\nexec "\${LONGHORN_NODE:-${process.execPath}}" --enable-source-maps "$(dirname "$(readlink -f "$0")")/${bundle}.mjs" "$@"\n`;
+  const script = `#!/bin/sh\nexec "\${LONGHORN_NODE:-${process.execPath}}" "$(dirname "$(readlink -f "$0")")/${bundle}.mjs" "$@"\n`;
   writeFileSync(join(dist, file), script);
   chmodSync(join(dist, file), 0o755);
 }
