@@ -13,6 +13,9 @@ export const OPEN_TIMEOUT_MS = 5_000;
 export const LAYER_OPERATION_TIMEOUT_MS = 120_000;
 /** Asking a replica that failed whether it is back. */
 export const PROBE_TIMEOUT_MS = 2_000;
+/** An engine that could start without some member waits this long for it to come, and looks this often. */
+export const START_GRACE_MS = 2_000;
+export const START_RETRY_MS = 200;
 /** Pause between attempts to reach replicas that are waited for. */
 export const RETRY_MS = 1_000;
 /** Pause before a frontend that did not come up is tried again. */

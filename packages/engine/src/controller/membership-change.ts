@@ -28,10 +28,14 @@ export function memberFailed(context: VolumeContext, id: MemberId, failure: Memb
     context.fence(higher ?? 0, fencedReason(entry, failure.detail));
     return;
   }
-  if (role === 'joining' || !entry) {
+  if (role === 'joining') {
     context.core.releaseFailed(id);
     if (entry) takeOut(entry, reason);
     context.changed();
+    return;
+  }
+  if (!entry) {
+    context.crash(new Error(`member ${id}, which counts for acknowledgements, belongs to no replica`));
     return;
   }
   entry.memberId = null;

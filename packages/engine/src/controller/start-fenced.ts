@@ -11,7 +11,7 @@ import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
 import { decideStart, type StartDecision } from '../membership/start.ts';
 import { generationText, type MembershipRecord } from '../membership/record.ts';
 import { fencingEpoch } from './backends.ts';
-import { RETRY_MS } from './control-limits.ts';
+import { RETRY_MS, START_GRACE_MS, START_RETRY_MS } from './control-limits.ts';
 import type { MemberLink } from './core/member-link.ts';
 import { collectDoubt, inheritDoubt, type DoubtSettling } from './doubt-settling.ts';
 import type { MembershipKeeper } from './membership-keeper.ts';
@@ -30,12 +30,14 @@ export class FencedStart {
   /** entries that this engine has opened with its epoch */
   private readonly opened = new Set<ReplicaEntry>();
   private running = false;
+  private readonly begunMs: number;
   private attempts: (() => void)[] = [];
 
   constructor(context: VolumeContext, keeper: MembershipKeeper, settling: DoubtSettling) {
     this.context = context;
     this.keeper = keeper;
     this.settling = settling;
+    this.begunMs = context.clock.nowMs();
   }
 
   /** Adds addresses and tries with all that are known; resolves after the next attempt, whatever it brought. */
@@ -66,7 +68,7 @@ export class FencedStart {
         for (const resolve of waiting) resolve();
         if (isServing || context.isOver()) return;
         this.failWhenHeldTooLong();
-        await context.memberEvents.sleep(RETRY_MS);
+        await context.memberEvents.sleep(this.isYoung() ? START_RETRY_MS : RETRY_MS);
       }
     } finally {
       this.running = false;
@@ -89,6 +91,11 @@ export class FencedStart {
       context.io.set('waiting', this.withFailures(decision.reason));
       return false;
     }
+    const late = this.mayStillCome(decision);
+    if (late.length > 0) {
+      context.io.set('waiting', `Waiting a moment for ${late.join(', ')}, so that they need no rebuild.`);
+      return false;
+    }
     try {
       return await this.serve(decision);
     } catch (error) {
@@ -96,6 +103,19 @@ export class FencedStart {
       context.log.warn('the start did not succeed, trying again', { reason: errorText(error) });
       return false;
     }
+  }
+
+  private isYoung(): boolean {
+    return this.context.clock.nowMs() - this.begunMs <= START_GRACE_MS;
+  }
+
+  /** Members that are not there yet, while the engine has only begun: replicas are started at the same time as it. */
+  private mayStillCome({ bases }: ServeDecision): string[] {
+    if (!this.isYoung()) return [];
+    const away = this.context.replicas.inStage('opening').filter((entry) => !this.opened.has(entry));
+    if (away.length === 0) return [];
+    const names = new Set([...this.opened].map((entry) => entry.name));
+    return [...new Set(bases.flatMap((base) => base.members))].filter((name) => !names.has(name));
   }
 
   private decide(): StartDecision {

@@ -57,20 +57,44 @@ export async function rangeHash(
   const { volume } = opened(server);
   checkRangeHash(volume.sizeBytes, offset, length, blockSize);
   const hashes = Buffer.alloc(Math.ceil(length / blockSize) * HASH_BYTES);
+  const zeros = new ZeroHashes();
   const pieceBytes = Math.floor(RANGE_HASH_PIECE_BYTES / blockSize) * blockSize;
   const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, length));
   let filled = 0;
   for (let at = 0; at < length; at += pieceBytes) {
     const count = Math.min(pieceBytes, length - at);
-    await readMerged(server, piece, count, offset + at);
+    const isHole = holdsNothing(opened(server), offset + at, count);
+    if (!isHole) await readMerged(server, piece, count, offset + at);
     for (let start = 0; start < count; start += blockSize) {
       const block = piece.subarray(start, Math.min(start + blockSize, count));
-      createHash('sha256').update(block).digest().copy(hashes, filled, 0, HASH_BYTES);
+      const hash = isHole ? zeros.of(block.length) : createHash('sha256').update(block).digest();
+      hash.copy(hashes, filled, 0, HASH_BYTES);
       filled += HASH_BYTES;
     }
     await yieldToOthers();
   }
   return hashes;
+}
+
+/** No layer has data in the range: it reads as zeros, which need not be read. */
+function holdsNothing({ volume }: OpenReplica, offset: number, length: number): boolean {
+  const first = Math.floor(offset / BLOCK_BYTES);
+  const end = Math.ceil((offset + length) / BLOCK_BYTES);
+  return volume.index.get(first) === 0 && volume.index.runEnd(first, end) >= end;
+}
+
+/** Hashes of zeros by length; a range has at most two lengths of blocks. */
+class ZeroHashes {
+  private readonly known = new Map<number, Buffer>();
+
+  of(length: number): Buffer {
+    let hash = this.known.get(length);
+    if (hash === undefined) {
+      hash = createHash('sha256').update(Buffer.alloc(length)).digest();
+      this.known.set(length, hash);
+    }
+    return hash;
+  }
 }
 
 async function readMerged(server: ReplicaServer, into: Buffer, length: number, offset: number): Promise<void> {
