@@ -36,28 +36,32 @@ describe.skipIf(problem !== null)('a replica whose disk is full', () => {
   let mount: string;
   let replica: StartedReplica;
   let client: DataClient;
+  let undo: (() => Promise<void> | void)[];
   let seq = 1;
 
   beforeEach(async () => {
+    undo = [];
     folder = await temporaryFolder();
+    undo.push(folder.remove);
     const image = join(folder.path, 'disk.ext4');
     mount = join(folder.path, 'mount');
     mkdirSync(mount);
     execFileSync('truncate', ['-s', '32M', image]);
     execFileSync('mkfs.ext4', ['-q', '-m', '0', image]);
     execFileSync('mount', ['-o', 'loop', image, mount]);
+    undo.push(() => void execFileSync('umount', [mount]));
     replica = await startReplicaOn(join(mount, 'replica'), 28_000 + (process.pid % 1000), SIZE, {
       isSyncAgentOn: false,
     });
+    undo.push(replica.end);
     await replica.control.ReplicaOpen({});
     client = await DataClient.connect({ port: replica.dataPort, host: '127.0.0.1' });
+    undo.push(() => client.end());
   });
 
   afterEach(async () => {
-    client.end();
-    await replica.end();
-    execFileSync('umount', [mount]);
-    await folder.remove();
+    // Only what was made: a test that could not be set up leaves nothing either.
+    for (const step of undo.toReversed()) await step();
   });
 
   async function request(
