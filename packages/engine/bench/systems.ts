@@ -62,6 +62,8 @@ async function startEngine(
     mkdirSync(data, { recursive: true });
     const args = ['replica', data, '--size', String(sizeBytes), '--listen', address(i), '--disableRevCounter'];
     args.push('--sync-agent=false');
+    // The name of the unix socket comes from it.
+    if (name === 'ours') args.push('--replica-instance-name', `${volume}-r-${i + 1}`);
     running.push(
       start(`${name} replica ${i + 1}`, executable, args, join(home, `replica${i + 1}.log`), environment(i)),
     );

@@ -1,5 +1,6 @@
 /** Limits of the data path; the relations between them are asserted when the module is loaded. */
 import assert from 'node:assert/strict';
+import { BLOCK_BYTES, REGION_BYTES } from '../../limits.ts';
 import { FRAME_HEADER_BYTES } from '../../protocol/replica-frame.ts';
 
 export interface CoreLimits {
@@ -15,11 +16,9 @@ export interface CoreLimits {
   readonly gatherPayloadMax: number;
   /** Bytes of one gather buffer. */
   readonly gatherBufferBytes: number;
-  /** Gather buffers that are kept for reuse. */
-  readonly gatherBuffersKept: number;
   /** An unmap is sent in pieces of at most this, so that none of them runs into the timeout. */
   readonly unmapPieceBytes: number;
-  /** Waiting reads and writes are let go at most this many members' answers behind; see `VolumeCore`. */
+  /** Reads that go to one remote member before another is chosen: neighbours of one wake-up share a socket write. */
   readonly readRunMax: number;
 }
 
@@ -27,10 +26,8 @@ export interface CoreLimits {
 export const SEQ_SLOT_BITS = 12;
 export const SEQ_SLOT_MASK = (1 << SEQ_SLOT_BITS) - 1;
 
-/** Doubt is kept per region of this size, as the replicas keep their region lists. */
-export const REGION_BYTES = 65_536;
-/** Unit of the replicas' files; writes to a joining member are made of whole ones. */
-export const BLOCK_BYTES = 4096;
+/** Doubt is kept per region, as the replicas keep their region lists; writes to a joining member are made of whole blocks. */
+export { BLOCK_BYTES, REGION_BYTES };
 
 export const CORE_LIMITS: CoreLimits = {
   operationsMax: 4095,
@@ -39,7 +36,6 @@ export const CORE_LIMITS: CoreLimits = {
   copyBytesMax: 1 << 20,
   gatherPayloadMax: 16 << 10,
   gatherBufferBytes: 512 << 10,
-  gatherBuffersKept: 2,
   unmapPieceBytes: 256 << 20,
   readRunMax: 8,
 };

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { execFile, execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -176,6 +176,23 @@ describe('requests', () => {
     target.release();
     expect(await reply(client)).toEqual({ error: 0, cookie: 1 });
     await client.ended();
+  });
+});
+
+describe('the socket', () => {
+  it('is taken over in one step, and stays when the engine before ends', async () => {
+    const second = await openNbdFrontend({ target, exportName: 'vol', listen: { unixPath: path } });
+    await frontend.close();
+    expect((await newClient().enter()).size).toBe(BigInt(64 * MIB));
+    await second.close();
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it('may be TCP', async () => {
+    const tcp = await openNbdFrontend({ target, exportName: 'vol', listen: { host: '127.0.0.1', port: 0 } });
+    expect(tcp.endpoint()).toMatch(/^nbd:\/\/127\.0\.0\.1:\d+\/vol$/);
+    await tcp.close();
+    expect(tcp.endpoint()).toBe('');
   });
 });
 

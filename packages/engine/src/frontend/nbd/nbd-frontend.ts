@@ -5,7 +5,7 @@
  * reconnects (`nbd-client -persist`, qemu's `reconnect-delay`) goes on with the next engine. A flush on one connection
  * covers what was acknowledged on all of them.
  */
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { BlockTarget, Frontend } from '../frontend.ts';
@@ -42,7 +42,7 @@ export async function openNbdFrontend(options: NbdFrontendOptions): Promise<Fron
     connections.add(connection);
   };
   const server = createServer({ pauseOnConnect: true }, accept);
-  await listenOn(server, listen);
+  const removeSocket = await listenOn(server, listen);
   const timer = setInterval(() => {
     for (const connection of connections) connection.trim();
   }, NBD_TRIM_CHUNKS_AFTER_MS);
@@ -65,6 +65,7 @@ export async function openNbdFrontend(options: NbdFrontendOptions): Promise<Fron
       isClosing = true;
       clearInterval(timer);
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      removeSocket();
       for (const connection of connections) connection.leave();
       leave();
       await Promise.all([closed, allLeft]);
@@ -73,20 +74,35 @@ export async function openNbdFrontend(options: NbdFrontendOptions): Promise<Fron
   };
 }
 
-async function listenOn(server: Server, listen: NbdListen): Promise<void> {
-  if ('unixPath' in listen) {
-    mkdirSync(dirname(listen.unixPath), { recursive: true, mode: 0o700 });
-    // A socket that a dead engine has left would refuse the new one.
-    rmSync(listen.unixPath, { force: true });
+/**
+ * Resolves with what removes the socket file, if it is still ours. A unix socket is made under another name and moved into place: an
+ * engine that takes over replaces it in one step, and the one before does not remove its successor's when it ends.
+ */
+async function listenOn(server: Server, listen: NbdListen): Promise<() => void> {
+  if (!('unixPath' in listen)) {
+    await listening(server, () => server.listen(listen.port, listen.host));
+    return () => undefined;
   }
-  await new Promise<void>((resolve, reject) => {
+  const path = listen.unixPath;
+  const newPath = `${path}.${process.pid}`;
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  rmSync(newPath, { force: true });
+  await listening(server, () => server.listen(newPath));
+  const { ino } = statSync(newPath);
+  renameSync(newPath, path);
+  return () => {
+    if (statSync(path, { throwIfNoEntry: false })?.ino === ino) rmSync(path, { force: true });
+  };
+}
+
+function listening(server: Server, listen: () => void): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    const listening = (): void => {
+    server.once('listening', () => {
       server.removeListener('error', reject);
       resolve();
-    };
-    if ('unixPath' in listen) server.listen(listen.unixPath, listening);
-    else server.listen(listen.port, listen.host, listening);
+    });
+    listen();
   });
 }
 

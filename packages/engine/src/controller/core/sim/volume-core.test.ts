@@ -70,7 +70,7 @@ describe('the checks find', () => {
       for (let seed = 1; seed <= 10; seed++) {
         const world = new CoreWorld({ ...calm, seed, lie });
         await world.run().catch((error: unknown) => {
-          expect(error).toBeInstanceOf(AssertionError);
+          if (!(error instanceof AssertionError)) throw error;
           found++;
         });
       }
