@@ -1,4 +1,5 @@
 /** The real kubectl against the API server. */
+import { strict as assert } from 'node:assert';
 import { execFile, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,7 +19,7 @@ describe.skipIf(kubectl === null)('kubectl', () => {
     home = mkdtempSync(join(tmpdir(), 'kubectl-home-'));
   });
   afterAll(async () => {
-    expect(f.failures).toEqual([]);
+    assert.deepEqual(f.failures, []);
     await f.close();
     rmSync(home, { recursive: true, force: true });
   });

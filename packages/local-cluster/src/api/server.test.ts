@@ -1,3 +1,4 @@
+import { strict as assert } from 'node:assert';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { servedFixture, TOKEN, type ServedFixture } from '../../test/fixture.ts';
 import { request as httpRequest } from 'node:http';
@@ -39,7 +40,7 @@ describe('the API server', () => {
     f = await servedFixture();
   });
   afterEach(async () => {
-    expect(f.failures).toEqual([]);
+    assert.deepEqual(f.failures, []);
     await f.close();
   });
 

@@ -1,3 +1,4 @@
+import { strict as assert } from 'node:assert';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fixture, metadata, type Fixture } from '../../test/fixture.ts';
 import { builtinType, STORAGE } from '../api/builtin-kinds.ts';
@@ -24,7 +25,7 @@ describe('garbage collector', () => {
   afterEach(async () => {
     await collector.close();
     await f.close();
-    expect(notes).toEqual([]);
+    assert.deepEqual(notes, []);
   });
 
   const make = (name: string, owners: KubeObject[] = [], finalizers: string[] = []): Promise<KubeObject> =>

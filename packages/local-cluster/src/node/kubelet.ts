@@ -16,7 +16,7 @@ import { commandLine, repositoryName, type ImageMap } from './image-map.ts';
 import { nodeObject, type NodeFacts } from './node-object.ts';
 import type { NodeAddresses, NodePaths } from './paths.ts';
 import { podFrom, type ContainerSpec, type Pod } from './pod.ts';
-import { containerEnvironment, NODE_MARK } from './pod-environment.ts';
+import { containerEnvironment, expand, NODE_MARK } from './pod-environment.ts';
 import { pruneLogs, type PodLogFile } from './pod-log.ts';
 import { podFolder, PodWorker, removeObject } from './pod-worker.ts';
 import type { Processes } from './processes.ts';
@@ -236,8 +236,6 @@ export class Kubelet {
     const main = image.executables[image.main];
     if (image.kind === 'engine' && main !== undefined)
       return { program: 'present', place: () => placeEngine(main, binaries, container.image) };
-    const argv = commandLine(image, container.command, container.args);
-    if (typeof argv === 'string') throw new Error(argv);
     const node = {
       ...environment,
       LONGHORN_HOST_ROOT: '',
@@ -250,6 +248,9 @@ export class Kubelet {
     };
     const place = { store: operations.store, podIp, hostIp: addresses.address, node };
     const known = containerEnvironment(place, pod, container);
+    const words = (list: readonly string[]): string[] => list.map((word) => expand(word, known));
+    const argv = commandLine(image, words(container.command), words(container.args));
+    if (typeof argv === 'string') throw new Error(argv);
     return { program: 'process', argv, environment: known, folder: podFolder(runFolder, pod.uid) };
   }
 
@@ -262,7 +263,7 @@ export class Kubelet {
   async stopPods(chosen: (pod: KubeObject) => boolean, graceMs: number): Promise<void> {
     this.#stopping = true;
     const pods = this.#parts.operations.store.list(STORAGE.pods).filter((pod) => this.#isMine(pod) && chosen(pod));
-    await Promise.all(pods.map(async (pod) => this.#workers.get(pod.metadata.uid)?.stop(graceMs)));
+    await Promise.all(pods.map(async (pod) => this.#workers.get(pod.metadata.uid)?.shutDown(graceMs)));
   }
 
   /** Ends the node's own work; its processes are somebody else's business. */

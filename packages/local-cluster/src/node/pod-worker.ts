@@ -37,7 +37,7 @@ export class PodWorker {
   readonly #logs = new Map<string, PodLogFile>();
   readonly #startTime: string;
   #stopping: Promise<void> | null = null;
-  #abandoned = false;
+  #silent = false;
   #publishing: Promise<void> | null = null;
   #dirty = false;
   #initialized = false;
@@ -101,7 +101,7 @@ export class PodWorker {
   }
 
   async #finished(container: Container): Promise<void> {
-    while (!container.finished && this.#stopping === null && !this.#abandoned)
+    while (!container.finished && this.#stopping === null && !this.#silent)
       await new Promise<void>((resolve) => {
         this.#initFinished = resolve;
       });
@@ -150,14 +150,14 @@ export class PodWorker {
   #changed(): void {
     this.#initFinished();
     this.#dirty = true;
-    if (this.#abandoned) return;
+    if (this.#silent) return;
     this.#publishing ??= Promise.resolve().then(() => this.#publish());
   }
 
   /** Writes the status until nothing has changed since; a pod whose object is gone is none of its business. */
   async #publish(): Promise<void> {
     const { operations } = this.#parts;
-    while (this.#dirty && !this.#abandoned) {
+    while (this.#dirty && !this.#silent) {
       this.#dirty = false;
       try {
         await operations.update(POD, this.#pod.namespace, this.#pod.name, 'status', (current) => {
@@ -184,6 +184,12 @@ export class PodWorker {
     await this.#stopping;
   }
 
+  /** Ends all containers without a word about it: the next start of the node finds the pod as it was. */
+  async shutDown(graceMs: number): Promise<void> {
+    this.#silent = true;
+    await this.stop(graceMs);
+  }
+
   /** Ends the pod because its object is to go, then removes the object. */
   async terminate(graceMs: number): Promise<void> {
     await this.stop(graceMs);
@@ -192,7 +198,7 @@ export class PodWorker {
 
   /** Its node has lost power: nothing more is done or told. */
   abandon(): void {
-    this.#abandoned = true;
+    this.#silent = true;
     this.#initFinished();
     for (const container of [...this.#init, ...this.#containers]) container.abandon();
     for (const log of this.#logs.values()) log.close();
