@@ -218,6 +218,18 @@ describe.skipIf(!available.ok)('a volume as a block device', () => {
     await run('umount', mountPoint);
   });
 
+  it('leaves nothing when it cannot be finished', async () => {
+    await writeFile(join(scratch, volume), 'in the way');
+    const target = openTestTarget(image, 16 * MIB);
+    const descriptors = readdirSync('/proc/self/fd').length;
+    await expect(
+      openBlockdevFrontend({ target, volumeName: volume, runDir, logger, nodeDirectory: scratch }),
+    ).rejects.toThrow('is not a block device: move it away');
+    expect(traces()).toEqual([]);
+    expect(readdirSync('/proc/self/fd').length).toBeLessThanOrEqual(descriptors + 1);
+    expect(findLiveDevice(volume, runDir)).toBeNull();
+  });
+
   it('is made and removed a hundred times without leaving a descriptor behind', async () => {
     const target = openTestTarget(image, 16 * MIB);
     await (await openHere(target)).close();

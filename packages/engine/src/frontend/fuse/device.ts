@@ -9,7 +9,7 @@
  * environment, the rest by record). The mount is detached as soon as the loop device has the file: no path leads
  * to the file any more, so that no `df` on the node waits for a volume, and no mount outlives anything.
  */
-import { constants, fstat, openSync, closeSync, rmSync, writeFileSync } from 'node:fs';
+import { constants, fstat, openSync, rmSync, writeFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { Logger } from 'pino';
 import type { BlockTarget } from '../frontend.ts';
@@ -22,7 +22,7 @@ import { FuseSession } from './fuse-session.ts';
 import { type HeldDescriptors, connectionIdOf, copyHeldDescriptors, startHolder } from './holder.ts';
 import { UMOUNT_DETACH, unmount } from './linux.ts';
 import { INIT_TIMEOUT_MS } from './limits.ts';
-import { attachLoop, closeWaiting, growLoop, openWaiting, passesZeroingOn } from './loop-device.ts';
+import { type LoopDevice, attachLoop, closeWaiting, growLoop, openWaiting, passesZeroingOn } from './loop-device.ts';
 import { withTimeout } from './with-timeout.ts';
 
 const fstatWaiting = promisify(fstat);
@@ -58,10 +58,10 @@ const connectionIdOfMount = (paths: DevicePaths): number => {
   return mount.connectionId;
 };
 
-const startSession = async (
+const startSession = (
   context: DeviceContext,
   fuseFd: number,
-): Promise<{ session: FuseSession; offer: InitOffer }> => {
+): { session: FuseSession; initialized: Promise<InitOffer> } => {
   const initialized = Promise.withResolvers<InitOffer>();
   const session = new FuseSession({
     fd: fuseFd,
@@ -76,8 +76,7 @@ const startSession = async (
     },
   });
   session.start();
-  const offer = await withTimeout(initialized.promise, INIT_TIMEOUT_MS, 'the kernel did not begin the FUSE session');
-  return { session, offer };
+  return { session, initialized: initialized.promise };
 };
 
 /** Takes the path to the file away; the loop device keeps the file. */
@@ -87,48 +86,48 @@ const detachMount = (paths: DevicePaths): void => {
   rmSync(paths.backing, { force: true });
 };
 
+/** Gives back what was opened before something failed; the session answers until the last descriptor of the file is closed. */
+const giveUp = async (session: FuseSession | null, opened: Partial<HeldDescriptors>): Promise<void> => {
+  const { fuseFd, loopFd, backingFd } = opened;
+  if (loopFd !== undefined) await closeWaiting(loopFd);
+  if (backingFd !== undefined) await closeWaiting(backingFd);
+  void session?.stop();
+  if (fuseFd !== undefined) await closeWaiting(fuseFd);
+};
+
 /** Makes the device. The volume's lock is held, and nothing of an earlier device is left. On failure the caller removes leftovers. */
 export const makeDevice = async (context: DeviceContext): Promise<Device> => {
-  const { paths, target, onStep } = context;
-  const opened: number[] = [];
+  const { paths, onStep } = context;
+  const opened: Partial<HeldDescriptors> = {};
+  let session: FuseSession | null = null;
   try {
     writeFileSync(paths.backing, '');
     const fuseFd = openSync(FUSE_DEVICE, constants.O_RDWR | constants.O_NONBLOCK);
-    opened.push(fuseFd);
+    opened.fuseFd = fuseFd;
     mountSession(fuseFd, paths.backing);
     const connectionId = connectionIdOfMount(paths);
     onStep('mounted');
-    const { session, offer } = await startSession(context, fuseFd);
+    const started = startSession(context, fuseFd);
+    session = started.session;
+    const { canResend } = await withTimeout(
+      started.initialized,
+      INIT_TIMEOUT_MS,
+      'the kernel did not begin the FUSE session',
+    );
     onStep('initialized');
     // Kernels before 5.16 do not know FOPEN_NOFLUSH; they stop asking once a FLUSH was refused, which this brings about.
     await closeWaiting(await openWaiting(paths.backing, constants.O_RDONLY));
     const backingFd = await openWaiting(paths.backing, constants.O_RDWR);
-    opened.push(backingFd);
+    opened.backingFd = backingFd;
     const name = `longhorn:${context.volumeName}`;
     const { loop, fd: loopFd } = await attachLoop(backingFd, { logicalBlockSize: context.logicalBlockSize, name });
-    opened.push(loopFd);
-    const canDiscard = !passesZeroingOn(loop.number);
-    session.setPolicy(canDiscard ? 'discard' : 'refuse');
-    if (!canDiscard)
-      context.logger.warn('discards are refused: this kernel does not tell them from zeroing (needs Linux 6.11)');
+    opened.loopFd = loopFd;
+    const canDiscard = endProbing(session, loop, context.logger);
     onStep('attached');
     const descriptors = { fuseFd, loopFd, backingFd };
     const holder = await startHolder(paths.record, descriptors, context.nodeMark, context.logger);
     onStep('held');
-    const record: DeviceRecord = {
-      version: 1,
-      volumeName: context.volumeName,
-      sizeBytes: target.sizeBytes(),
-      kernelBootId: kernelBootId(),
-      nodeBootId: nodeBootId(),
-      connectionId,
-      canResend: offer.canResend,
-      canDiscard,
-      holder,
-      loop,
-      backingPath: paths.backing,
-      node: null,
-    };
+    const record = makeRecord(context, { connectionId, canResend, canDiscard, holder, loop });
     writeRecord(paths.record, record);
     onStep('recorded');
     detachMount(paths);
@@ -139,10 +138,31 @@ export const makeDevice = async (context: DeviceContext): Promise<Device> => {
     onStep('complete');
     return { session, descriptors, record };
   } catch (error) {
-    opened.forEach((fd) => closeSync(fd));
+    await giveUp(session, opened);
     throw error;
   }
 };
+
+const endProbing = (session: FuseSession, loop: LoopDevice, logger: Logger): boolean => {
+  const canDiscard = !passesZeroingOn(loop.number);
+  session.setPolicy(canDiscard ? 'discard' : 'refuse');
+  if (!canDiscard) logger.warn('discards are refused: this kernel does not tell them from zeroing (needs Linux 6.11)');
+  return canDiscard;
+};
+
+const makeRecord = (
+  context: DeviceContext,
+  made: Pick<DeviceRecord, 'connectionId' | 'canResend' | 'canDiscard' | 'holder' | 'loop'>,
+): DeviceRecord => ({
+  version: 1,
+  volumeName: context.volumeName,
+  sizeBytes: context.target.sizeBytes(),
+  kernelBootId: kernelBootId(),
+  nodeBootId: nodeBootId(),
+  ...made,
+  backingPath: context.paths.backing,
+  node: null,
+});
 
 /** Goes on with a live device: its descriptors come from the holder, unanswered requests from the kernel. */
 export const takeOverDevice = async (context: DeviceContext, record: DeviceRecord): Promise<Device> => {
@@ -153,13 +173,6 @@ export const takeOverDevice = async (context: DeviceContext, record: DeviceRecor
     );
   }
   const descriptors = copyHeldDescriptors(record.holder);
-  const held = connectionIdOf(descriptors.fuseFd);
-  if (held !== 0 && held !== record.connectionId) {
-    Object.values(descriptors).forEach((fd: number) => closeSync(fd));
-    throw new Error(
-      `the holder of volume ${context.volumeName} keeps FUSE connection ${held}, not ${record.connectionId}`,
-    );
-  }
   const session = new FuseSession({
     fd: descriptors.fuseFd,
     target,
@@ -169,15 +182,26 @@ export const takeOverDevice = async (context: DeviceContext, record: DeviceRecor
     onInit: () => context.onLost('the kernel began a session that was begun before'),
     onEnd: context.onLost,
   });
-  session.start();
-  session.resend();
-  detachMount(paths);
-  const device = { session, descriptors, record };
-  if (record.node === null || !isDeviceNode(record.node)) record.node = makeDeviceNode(paths.node, record.loop);
-  if (target.sizeBytes() > record.sizeBytes) await growDevice(device, target.sizeBytes());
-  record.sizeBytes = target.sizeBytes();
-  writeRecord(paths.record, record);
-  return device;
+  try {
+    const held = connectionIdOf(descriptors.fuseFd);
+    if (held !== 0 && held !== record.connectionId) {
+      throw new Error(
+        `the holder of volume ${context.volumeName} keeps FUSE connection ${held}, not ${record.connectionId}`,
+      );
+    }
+    session.start();
+    session.resend();
+    detachMount(paths);
+    const device = { session, descriptors, record };
+    if (record.node === null || !isDeviceNode(record.node)) record.node = makeDeviceNode(paths.node, record.loop);
+    if (target.sizeBytes() > record.sizeBytes) await growDevice(device, target.sizeBytes());
+    record.sizeBytes = target.sizeBytes();
+    writeRecord(paths.record, record);
+    return device;
+  } catch (error) {
+    await giveUp(session, descriptors);
+    throw error;
+  }
 };
 
 /** Makes file and loop device larger. */

@@ -22,6 +22,7 @@ import {
   startTicksOf,
 } from './process-identity.ts';
 
+const HOLDER_EXECUTABLE = 'sleep';
 const HOLDER_VARIABLE = 'LONGHORN_DEVICE_HOLDER';
 const NODE_MARK_VARIABLE = 'LONGHORN_NODE_MARK';
 const HELD_FUSE = 3;
@@ -45,7 +46,7 @@ export const startHolder = async (
   nodeMark: string | null,
   logger: Logger,
 ): Promise<ProcessIdentity> => {
-  const child = spawn('sleep', ['infinity'], {
+  const child = spawn(HOLDER_EXECUTABLE, ['infinity'], {
     cwd: '/',
     detached: true,
     stdio: ['ignore', 'ignore', 'ignore', descriptors.fuseFd, descriptors.loopFd, descriptors.backingFd],
@@ -81,7 +82,7 @@ export const isHolder = (identity: ProcessIdentity, recordPath: string): boolean
 export const findHolders = (
   accepts: (recordPath: string) => boolean,
 ): { identity: ProcessIdentity; recordPath: string }[] =>
-  processesWithEnvironment(HOLDER_VARIABLE).flatMap(({ pid, value }) => {
+  processesWithEnvironment(HOLDER_EXECUTABLE, HOLDER_VARIABLE).flatMap(({ pid, value }) => {
     const startTicks = accepts(value) ? startTicksOf(pid) : null;
     return startTicks === null ? [] : [{ identity: { pid, startTicks }, recordPath: value }];
   });

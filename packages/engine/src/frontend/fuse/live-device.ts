@@ -1,4 +1,6 @@
 /** Finds a device that outlived the engine that served it. Looks at /proc and /sys only, so it never waits for the device. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { type DevicePaths, devicePaths } from './device-paths.ts';
 import { type DeviceRecord, kernelBootId, nodeBootId, readRecord } from './device-record.ts';
 import { heldConnectionId, isHolder } from './holder.ts';
@@ -37,6 +39,7 @@ export const readLiveRecord = (paths: DevicePaths): DeviceRecord | null => {
  * engine serves it now: opening the frontend finds that out.
  */
 export const findLiveDevice = (volumeName: string, runDir: string): LiveDevice | null => {
+  if (!existsSync(join(runDir, 'devices'))) return null;
   const paths = devicePaths(volumeName, runDir);
   const record = readLiveRecord(paths);
   if (record === null) return null;

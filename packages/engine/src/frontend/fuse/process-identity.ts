@@ -29,12 +29,15 @@ export const isSameProcess = (identity: ProcessIdentity): boolean => startTicksO
 export const hasEnvironment = (pid: number, name: string, value: string): boolean =>
   (readProcess(pid, 'environ') ?? '').split('\0').includes(`${name}=${value}`);
 
-/** All processes whose environment names the variable, with its value. */
-export const processesWithEnvironment = (name: string): { pid: number; value: string }[] => {
+/**
+ * All processes of an executable whose environment names the variable, with its value. The name is looked at first: reading
+ * the environment of a process that hangs in exec(2) would hang, too.
+ */
+export const processesWithEnvironment = (executable: string, name: string): { pid: number; value: string }[] => {
   const found: { pid: number; value: string }[] = [];
   for (const entry of readdirSync('/proc')) {
     const pid = Number(entry);
-    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    if (!Number.isInteger(pid) || readProcess(pid, 'comm')?.trim() !== executable) continue;
     const line = (readProcess(pid, 'environ') ?? '').split('\0').find((text) => text.startsWith(`${name}=`));
     if (line !== undefined) found.push({ pid, value: line.slice(name.length + 1) });
   }
