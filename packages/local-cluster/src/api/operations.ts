@@ -124,7 +124,7 @@ export class Operations {
     const first = initialStatus(type);
     let object: KubeObject = {
       ...withoutStatus,
-      metadata: this.#newMetadata(type, given.metadata),
+      metadata: { ...this.#newMetadata(type, given.metadata), ...recorded(options) },
       ...(first === null ? {} : { status: first }),
     };
     this.#requireNamespace(type, object);
@@ -188,11 +188,13 @@ export class Operations {
     if (type.storage === STORAGE.definitions && subresource === '')
       object = established(object, timestamp(this.environment.now()));
     await this.#admission?.validate({ ...request, object });
+    if (options.managed !== null) object = { ...object, metadata: { ...object.metadata, ...recorded(options) } };
     if (equal(object, current)) return current;
-    object = {
-      ...object,
-      metadata: trackUpdate(type, current, object, subresource, options.fieldManager, this.environment),
-    };
+    if (options.managed === null)
+      object = {
+        ...object,
+        metadata: trackUpdate(type, current, object, subresource, options.fieldManager, this.environment),
+      };
     if (options.dryRun) return object;
     const ended = object.metadata.deletionTimestamp !== undefined && (object.metadata.finalizers ?? []).length === 0;
     const waits = ended && type.storage === STORAGE.pods && (object.metadata.deletionGracePeriodSeconds ?? 0) > 0;
@@ -313,6 +315,10 @@ export class Operations {
 
 /** Holds a namespace or a definition until its contents are gone. */
 export const CONTENTS = 'local-cluster/contents';
+
+/** Who manages what, where the write itself says it. */
+const recorded = (options: WriteOptions): { managedFields?: JsonObject[] } =>
+  options.managed === null ? {} : { managedFields: options.managed() };
 
 function keepIdentity(mutated: KubeObject, original: KubeObject): KubeObject {
   const { name, namespace, uid, resourceVersion, creationTimestamp, generation } = original.metadata;

@@ -6,7 +6,7 @@ import { equal, isObject, listAt, stringAt, type Json, type JsonObject } from '.
 import { badRequest } from './status-error.ts';
 
 /** List fields of built-in kinds that merge, with the key of their elements. All others are replaced as a whole. */
-const MERGE_KEYS: Record<string, readonly string[]> = {
+export const MERGE_KEYS: Record<string, readonly string[]> = {
   addresses: ['type'],
   conditions: ['type'],
   containers: ['name'],
@@ -28,7 +28,7 @@ const MERGE_KEYS: Record<string, readonly string[]> = {
 };
 
 /** Lists of plain values that merge. */
-const MERGE_SETS = new Set(['finalizers']);
+export const MERGE_SETS = new Set(['finalizers']);
 
 const identity = (field: string, element: Json): string | null => {
   for (const key of MERGE_KEYS[field] ?? []) {

@@ -4,7 +4,7 @@
  */
 import { jsonDepthMax } from '../limits.ts';
 import { definitionWarnings } from './definition.ts';
-import { depthOf, isObject, type Json } from './json.ts';
+import { depthOf, isObject, type Json, type JsonObject } from './json.ts';
 import { builtinDefaults, builtinFaults, metadataFaults } from './kind-rules.ts';
 import { objectFrom, type KubeObject } from './object.ts';
 import { apiVersionOf, type ResourceType } from './resource-type.ts';
@@ -21,6 +21,8 @@ export interface WriteOptions {
   fieldValidation: FieldValidation;
   /** receives texts for the `Warning` header */
   warn: (text: string) => void;
+  /** server-side apply: who manages what after the write; `null`: found out from what the write changes */
+  managed: (() => JsonObject[]) | null;
 }
 
 export const internalWrite: WriteOptions = {
@@ -28,6 +30,7 @@ export const internalWrite: WriteOptions = {
   fieldManager: 'local-cluster',
   fieldValidation: 'Ignore',
   warn: () => undefined,
+  managed: null,
 };
 
 /** How refusals name an object of a type: by its plural. */

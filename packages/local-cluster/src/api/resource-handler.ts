@@ -162,6 +162,7 @@ class Call {
       fieldManager: this.#parameters.get('fieldManager') ?? agent,
       fieldValidation: validation as FieldValidation,
       warn: this.#warn,
+      managed: null,
     };
   }
 
