@@ -20,6 +20,10 @@ export function run(
         else reject(new ShellError(`${program} ${args.join(' ')}: ${error.message}\n${stderr}${stdout.slice(-2000)}`));
       },
     );
+    // A program that ends without reading its input is judged by its exit code.
+    child.stdin?.on('error', (error) => {
+      if (!('code' in error && error.code === 'EPIPE')) reject(error);
+    });
     child.stdin?.end(options.input ?? '');
   });
 }

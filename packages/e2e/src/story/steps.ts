@@ -141,6 +141,20 @@ async function cutNode2(context: StoryContext): Promise<void> {
   });
 }
 
+/** Healthy by replacements; the object of the replica that stays away may be there until its node returns. */
+async function waitReplaced(context: StoryContext, volume: string): Promise<void> {
+  await waitFor(
+    `volume ${volume} has replaced what stays away`,
+    240_000,
+    async () => {
+      const object = await context.kube.get('volumes', volume);
+      const serving = (await replicaModes(context, volume)).filter((mode) => mode === 'RW').length;
+      return at(object, 'status.robustness') === 'healthy' && serving === at(object, 'spec.numberOfReplicas');
+    },
+    () => describeVolume(context, volume),
+  );
+}
+
 const loseNode: Step = {
   title: '4. Power-cut of a node: no long wait, its replicas are reused when it returns, replaced when it stays away',
   async run(context) {
@@ -171,14 +185,16 @@ const loseNode: Step = {
     await setSetting(context, 'replica-soft-anti-affinity', 'true');
     await context.cluster.powerCut('node-2');
     await waitRobustness(context, STORY, 'degraded', 30_000);
-    await waitHealthy(context, STORY, 240_000);
-    await waitHealthy(context, PAIR, 240_000);
-    const moved = (await replicasOf(context, STORY)).filter((replica) => at(replica, 'spec.nodeID') === 'node-2');
+    for (const name of [STORY, PAIR]) await waitReplaced(context, name);
+    const moved = (await replicasOf(context, STORY)).filter(
+      (replica) => at(replica, 'spec.nodeID') === 'node-2' && (at(replica, 'spec.failedAt') ?? '') === '',
+    );
     if (moved.length > 0) throw new Error('a healthy volume keeps a replica on a node without power');
     await context.cluster.powerOn('node-2');
     await setSetting(context, 'replica-soft-anti-affinity', 'false');
     await setSetting(context, 'replica-replenishment-wait-interval', '600');
     await waitHealthy(context, STORY, 120_000);
+    await waitHealthy(context, PAIR, 120_000);
     await waitFor(
       'no replica folder is left over',
       60_000,
