@@ -38,7 +38,13 @@ function oneFault(world: World): void {
     later(world, 1000 + random.below(20_000), () => {
       plane.isUp = true;
     });
-  } else if (chance < 0.95) {
+  } else if (chance < 0.93) {
+    world.note(`the disk of ${node.name} is full`);
+    node.disk.isFull = true;
+    later(world, 1000 + random.below(6000), () => {
+      node.disk.isFull = false;
+    });
+  } else if (chance < 0.97) {
     const engine = plane.engine;
     if (!engine?.isServing) return;
     world.note('snapshot');

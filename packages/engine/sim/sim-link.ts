@@ -19,7 +19,7 @@ import type { ProcessClock } from './sim-time.ts';
 
 const PING_AFTER_MS = 2000;
 const RETRANSMIT_MS = 200;
-const RECEIVE_BYTES = 256 << 10;
+const RECEIVE_BYTES = 64 << 10;
 
 export interface SimLinkOptions {
   readonly address: string;

@@ -12,7 +12,7 @@ import { replicaHandlers } from '../src/replica/replica-service.ts';
 import { SimDisk, SimFolder } from './sim-disk.ts';
 import { ProcessClock, type SimTime } from './sim-time.ts';
 
-const RECEIVE_BYTES = 256 << 10;
+const RECEIVE_BYTES = 64 << 10;
 
 export class SimNode {
   readonly name: string;

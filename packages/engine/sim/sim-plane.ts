@@ -95,9 +95,8 @@ export class SimPlane {
 
   private restart(replica: SimReplica): void {
     if (replica.process || !replica.node.isUp || !this.options.cluster.random.chance(0.4)) return;
-    replica
-      .start()
-      .catch((error: unknown) => this.options.violation(`${replica.name} does not start: ${errorText(error)}`));
+    // On a full disk it ends, and is started again later.
+    replica.start().catch((error: unknown) => this.options.log(`${replica.name} does not start: ${errorText(error)}`));
   }
 
   startEngine(): void {

@@ -206,8 +206,9 @@ export class ReplicaServer {
     return this.serial(async () => {
       await this.refresh();
       this.checkEpoch(epoch);
+      // By what is stored: an open that failed half way (a full disk) has raised the epoch in memory for an engine that is not noted.
       if (
-        epoch === this.io.epoch &&
+        epoch === this.state.epoch &&
         epoch > 0 &&
         this.state.engineName !== '' &&
         this.state.engineName !== engineName
