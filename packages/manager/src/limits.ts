@@ -38,6 +38,11 @@ export const limits = {
 
   /** One call of an instance manager. */
   instanceCallTimeoutMs: 60_000,
+  /** Calls in a pass over an engine: a dead peer must not hold it up. */
+  proxyCallTimeoutMs: 15_000,
+  /** Tries to answer an engine's question about its membership, this far apart. */
+  answerRetryMs: 250,
+  answerTriesMax: 1200,
   /** Liveness of a stream is checked by keepalive pings. */
   keepaliveIntervalMs: 10_000,
   keepaliveTimeoutMs: 5_000,
@@ -59,7 +64,9 @@ export const limits = {
   snapshotPollMs: 60_000,
 
   /** Replicas of a failed start are tried again after this time. */
-  replicaStartRetryMs: 10_000,
+  replicaStartRetryMs: 3_000,
+  /** An engine that ended waits this long for replicas whose processes are coming up, too. */
+  engineWaitsForReplicasMs: 5_000,
   replicaReuseDelayMinMs: 5_000,
   replicaReuseDelayMaxMs: 3 * 60_000,
   rebuildRetriesMax: 5,

@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Engine } from '@longhorn/shared-types';
-import { backoffMs } from '../../clock.ts';
+import { backoffMs, pause } from '../../clock.ts';
 import { limits } from '../../limits.ts';
 import { ENGINE_PORTS, binaryPath, engineProcessArguments } from '../../instance-client/process-arguments.ts';
 import { engineTarget, type EngineTarget } from '../../instance-client/instance-managers.ts';
@@ -13,12 +13,13 @@ import { done, earlier, type Outcome } from '../../reconcile/outcome.ts';
 import { instanceManagerOf, nodeOf, responsible, settingsOf, type ControllerContext } from '../context.ts';
 import { nodeIsDownOrDeleted } from '../ownership.ts';
 import { EngineMonitor } from './monitor.ts';
-import { compareGenerations, isMaterialGrowth, type Membership } from './observation.ts';
+import { asMembership, compareGenerations, isMaterialGrowth, type Membership } from './observation.ts';
 import { firstMembership, planEngine, type EngineAction, type EnginePlan } from './plan.ts';
 import { addReplica, removeReplica, type ReplicaJob } from './replica-jobs.ts';
 import { syncSnapshots } from './snapshot-sync.ts';
 
 const COMPONENT = 'longhorn-engine-controller';
+const QUICK = { timeoutMs: limits.proxyCallTimeoutMs };
 
 /** What this manager remembers of an engine between passes; nothing that must survive it. */
 interface Memory {
@@ -30,6 +31,11 @@ interface Memory {
   startedAtMs: number;
   epochSeen: number;
   strandedSinceMs: number | null;
+  /** When the last process was seen to be gone although it was wanted; 0 = it was not. */
+  endedAtMs: number;
+  answering: boolean;
+  /** Replicas that are being taken out. */
+  removing: Set<string>;
 }
 
 export class EngineController {
@@ -90,16 +96,13 @@ export class EngineController {
       observation,
       adding: memory.job?.replica ?? '',
       restartAtMs: this.#restartAtMs(memory),
+      replicasComing: this.#replicasComing(engine),
+      waitsUntilMs: memory.endedAtMs + limits.engineWaitsForReplicasMs,
       strandedSinceMs: memory.strandedSinceMs,
     });
     this.#noteStranded(memory, plan);
+    if (engine.status.started && !plan.engine.status.started) memory.endedAtMs = clock.now();
     let outcome: Outcome = plan.requeueAtMs === null ? done : { kind: 'waiting', untilMs: plan.requeueAtMs };
-    // The answer to the engine comes first: I/O waits for it.
-    const question = plan.actions.find((action) => action.kind === 'confirm-membership');
-    if (question !== undefined) {
-      await this.#confirm(engine, memory, question);
-      return { kind: 'waiting', untilMs: clock.now() + limits.conflictDelayMs };
-    }
     const stored = await this.#store(engine, plan.engine);
     this.#listen(stored, memory);
     for (const action of plan.actions) {
@@ -124,9 +127,24 @@ export class EngineController {
       startedAtMs: 0,
       epochSeen: 0,
       strandedSinceMs: null,
+      endedAtMs: 0,
+      answering: false,
+      removing: new Set(),
     };
     this.#memories.set(name, memory);
     return memory;
+  }
+
+  #replicasComing(engine: Engine): boolean {
+    const { datastore } = this.#context;
+    return datastore.stores.Replica.byIndex('volume', engine.spec.volumeName).some(
+      (replica) =>
+        replica.spec.engineName === engine.metadata.name &&
+        replica.spec.desireState === 'running' &&
+        replica.spec.failedAt === '' &&
+        ['', 'stopped', 'starting'].includes(replica.status.currentState) &&
+        instanceManagerOf(this.#context, replica)?.status.currentState === 'running',
+    );
   }
 
   #restartAtMs({ starts, startedAtMs }: Memory): number {
@@ -173,6 +191,7 @@ export class EngineController {
       clock,
       log,
       onChange: () => this.enqueue(engine.metadata.name),
+      onQuestion: () => void this.#answer(engine.metadata.name),
     });
   }
 
@@ -188,45 +207,58 @@ export class EngineController {
     const { managers } = this.#context;
     const target = memory.monitor?.target ?? null;
     switch (action.kind) {
-      case 'confirm-membership':
-        return done;
       case 'instance':
         return this.#actOnProcess(engine, memory, action);
       case 'raise-epoch':
         await this.#raiseEpoch(engine.metadata.name, action.above);
         return done;
       case 'remove-replica':
-        if (target !== null) await removeReplica(this.#context, engine, target, action);
+        if (target !== null) this.#startRemoval(engine, memory, target, action);
         return done;
       case 'add-replica':
         if (target !== null) this.#startJob(engine, memory, target, action);
         return done;
       case 'expand':
         if (target !== null)
-          await managers.proxy(target).VolumeExpand({ ...managers.request(target), expand: { size: action.size } });
+          await managers
+            .proxy(target)
+            .VolumeExpand({ ...managers.request(target), expand: { size: action.size } }, QUICK);
         return done;
       case 'set-unmap':
         if (target !== null)
-          await managers.proxy(target).VolumeUnmapMarkSnapChainRemovedSet({
-            ...managers.request(target),
-            unmap_mark_snap: { enabled: action.enabled },
-          });
+          await managers.proxy(target).VolumeUnmapMarkSnapChainRemovedSet(
+            {
+              ...managers.request(target),
+              unmap_mark_snap: { enabled: action.enabled },
+            },
+            QUICK,
+          );
         return done;
       case 'set-snapshot-max-count':
         if (target !== null)
           await managers
             .proxy(target)
-            .VolumeSnapshotMaxCountSet({ ...managers.request(target), count: { count: action.count } });
+            .VolumeSnapshotMaxCountSet({ ...managers.request(target), count: { count: action.count } }, QUICK);
         return done;
       case 'set-snapshot-max-size':
         if (target !== null)
           await managers
             .proxy(target)
-            .VolumeSnapshotMaxSizeSet({ ...managers.request(target), size: { size: action.size } });
+            .VolumeSnapshotMaxSizeSet({ ...managers.request(target), size: { size: action.size } }, QUICK);
         return done;
       default:
         return action satisfies never;
     }
+  }
+
+  /** Beside the passes: the replica's node may not answer. */
+  #startRemoval(engine: Engine, memory: Memory, target: EngineTarget, action: { name: string; url: string }): void {
+    if (memory.removing.has(action.url)) return;
+    memory.removing.add(action.url);
+    void removeReplica(this.#context, engine, target, action).finally(() => {
+      memory.removing.delete(action.url);
+      this.#context.clock.after(limits.progressPollMs, () => this.enqueue(engine.metadata.name));
+    });
   }
 
   #startJob(engine: Engine, memory: Memory, target: EngineTarget, action: { name: string; address: string }): void {
@@ -327,18 +359,32 @@ export class EngineController {
   }
 
   /**
-   * The engine asks whether it may go on with a membership that holds half or fewer of the one before. Yes only if its
-   * epoch is the current one, and only after the record is stored: both guarded by the version that was read.
+   * The engine asks whether it may go on with a membership that holds half or fewer of the one before; I/O waits for the
+   * answer, so this does not go through the queue. Tried until the answer is delivered or the question is gone.
    */
-  async #confirm(
-    engine: Engine,
-    memory: Memory,
-    { record, epoch }: { record: Membership; epoch: number },
-  ): Promise<void> {
+  async #answer(name: string): Promise<void> {
+    const memory = this.#memories.get(name);
+    if (memory === undefined || memory.answering) return;
+    memory.answering = true;
+    const { log, clock } = this.#context;
+    for (let attempt = 0; attempt < limits.answerTriesMax; attempt += 1) {
+      const monitor = memory.monitor;
+      const volume = monitor?.observation?.volume ?? null;
+      if (monitor === null || volume === null || volume.membershipRequest === null) break;
+      try {
+        await this.#confirm(name, monitor.target, asMembership(volume.membershipRequest), volume.epoch);
+        break;
+      } catch (error) {
+        log.warn({ engine: name, err: error, attempt }, 'question of an engine not answered yet');
+        await pause(clock, limits.answerRetryMs, new AbortController().signal);
+      }
+    }
+    memory.answering = false;
+  }
+
+  /** Yes only if the epoch is the current one, and only after the record is stored; guarded by the version that was read. */
+  async #confirm(name: string, target: EngineTarget, record: Membership, epoch: number): Promise<void> {
     const { datastore, managers, log } = this.#context;
-    const { name } = engine.metadata;
-    const target = memory.monitor?.target ?? null;
-    if (target === null) return;
     const fresh = await datastore.read('Engine', name);
     let reason = '';
     if (fresh === null) reason = 'the engine is not known any more';
@@ -352,10 +398,13 @@ export class EngineController {
     }
     const confirmed = reason === '';
     log.info({ engine: name, record, confirmed, reason }, 'answering the question of an engine about its membership');
-    await managers.proxy(target).MembershipConfirm({
-      ...managers.request(target),
-      confirm: { epoch: record.epoch, count: record.count, confirmed, reason },
-    });
+    await managers.proxy(target).MembershipConfirm(
+      {
+        ...managers.request(target),
+        confirm: { epoch: record.epoch, count: record.count, confirmed, reason },
+      },
+      { timeoutMs: limits.proxyCallTimeoutMs },
+    );
   }
 
   async #delete(engine: Engine): Promise<Outcome> {

@@ -15,6 +15,8 @@ export interface EngineMonitorOptions {
   clock: Clock;
   log: Logger;
   onChange: () => void;
+  /** The engine waits for a word on its membership; not to be held up by anything else. */
+  onQuestion: () => void;
 }
 
 export class EngineMonitor {
@@ -83,6 +85,7 @@ export class EngineMonitor {
       ...before,
       volume,
     };
+    if (volume.membershipRequest !== null) this.#options.onQuestion();
     this.#options.onChange();
     const served = volume.ioState === 'serving' || volume.ioState === 'held' || volume.ioState === '';
     if (served) this.refresh();
@@ -110,7 +113,7 @@ export class EngineMonitor {
     const { managers, target, log } = this.#options;
     const proxy = managers.proxy(target);
     const request = managers.plainRequest(target);
-    const call = { timeoutMs: limits.instanceCallTimeoutMs, signal: this.#stop.signal };
+    const call = { timeoutMs: limits.proxyCallTimeoutMs, signal: this.#stop.signal };
     const part: Partial<EngineObservation> = {};
     try {
       part.snapshots = (await proxy.SnapshotList(request, call)).disks;

@@ -12,13 +12,7 @@ import type { Engine, InstanceManager, Replica } from '@longhorn/shared-types';
 import { OWN_ANNOTATION } from '../../own-annotations.ts';
 import { parseTime } from '../../clock.ts';
 import { planInstance, type InstanceAction } from '../instance/instance-plan.ts';
-import {
-  applyObservation,
-  asMembership,
-  clearObservation,
-  type EngineObservation,
-  type Membership,
-} from './observation.ts';
+import { applyObservation, clearObservation, type EngineObservation, type Membership } from './observation.ts';
 
 export interface EngineWorld {
   nowMs: number;
@@ -31,6 +25,10 @@ export interface EngineWorld {
   adding: string;
   /** Not started again before; 0 = at once. */
   restartAtMs: number;
+  /** Replicas whose processes are coming up: a start without them would leave them behind. */
+  replicasComing: boolean;
+  /** Until when a start waits for those. */
+  waitsUntilMs: number;
   /** Since when a replica is WO although nobody works on it; null = none. */
   strandedSinceMs: number | null;
 }
@@ -38,7 +36,6 @@ export interface EngineWorld {
 export type EngineAction =
   | { kind: 'instance'; action: InstanceAction; uuid: string }
   | { kind: 'raise-epoch'; above: number }
-  | { kind: 'confirm-membership'; record: Membership; epoch: number }
   | { kind: 'remove-replica'; name: string; url: string }
   | { kind: 'add-replica'; name: string; address: string }
   | { kind: 'expand'; size: number }
@@ -66,7 +63,6 @@ export function planEngine(world: EngineWorld): EnginePlan {
   }
   if (observation === null) return plan;
   applyObservation(engine.status, observation, world.nowMs);
-  planMembership(observation, plan);
   if (engine.spec.desireState !== 'running') return plan;
   if (mustRestart(world, observation, plan)) {
     restart(world, plan);
@@ -101,17 +97,17 @@ function planProcess(world: EngineWorld, plan: EnginePlan): void {
   if (spec.desireState !== 'running' && mayHaveRun && !reachable && nodeBefore !== '')
     // Nobody saw it end: until the next start fences it, it may still be writing.
     engine.metadata.annotations[OWN_ANNOTATION.unconfirmedStop] = nodeBefore;
-  if (action.kind === 'create' && world.restartAtMs > world.nowMs) {
-    plan.requeueAtMs = world.restartAtMs;
-    return;
-  }
+  if (action.kind === 'create' && !mayStart(world, plan)) return;
   if (action.kind !== 'none') plan.actions.push({ kind: 'instance', action, uuid: processUuid(world) });
 }
 
-function planMembership({ volume }: EngineObservation, { actions }: EnginePlan): void {
-  const request = volume.membershipRequest;
-  if (request !== null)
-    actions.push({ kind: 'confirm-membership', record: asMembership(request), epoch: volume.epoch });
+/** A start without replicas, too early, or just before some more come up, is none. */
+function mayStart(world: EngineWorld, plan: EnginePlan): boolean {
+  if (Object.keys(plan.engine.spec.replicaAddressMap).length === 0) return false;
+  const notBeforeMs = Math.max(world.restartAtMs, world.replicasComing ? world.waitsUntilMs : 0);
+  if (notBeforeMs <= world.nowMs) return true;
+  plan.requeueAtMs = notBeforeMs;
+  return false;
 }
 
 function hasGoodReplica(engine: Engine): boolean {
@@ -147,7 +143,7 @@ function planReplicas(world: EngineWorld, { volume }: EngineObservation, plan: E
     return;
   }
   if (volume.ioState === 'waiting' || volume.ioState === 'starting' || volume.ioState === 'failed') {
-    if (volume.ioState === 'waiting') handOver(world, plan);
+    if (volume.ioState !== 'failed') handOver(world, plan);
     return;
   }
   // What the engine should have is stored first; its answers are read with it.

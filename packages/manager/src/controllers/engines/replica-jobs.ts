@@ -11,6 +11,7 @@ import { findCondition, setCondition } from '../conditions.ts';
 import { nodeOf, settingsOf, type ControllerContext } from '../context.ts';
 
 const COMPONENT = 'longhorn-engine-controller';
+const REMOVE_LIMIT = { timeoutMs: limits.instanceCallTimeoutMs };
 
 export interface ReplicaJob {
   replica: string;
@@ -190,7 +191,7 @@ async function giveUp(
   try {
     await managers
       .proxy(target)
-      .ReplicaRemove({ ...managers.request(target), replica_address: url, replica_name: replica });
+      .ReplicaRemove({ ...managers.request(target), replica_address: url, replica_name: replica }, REMOVE_LIMIT);
   } catch (error) {
     // The passes see what is left in the engine and take it out.
     log.debug(
@@ -213,31 +214,28 @@ async function giveUp(
   });
 }
 
-/** Takes a replica that the engine should not have out of it. */
+/** Takes a replica that the engine should not have out of it; a failure is told, and tried again by a later pass. */
 export async function removeReplica(
   context: ControllerContext,
   engine: Engine,
   target: EngineTarget,
   { name, url }: { name: string; url: string },
 ): Promise<void> {
-  const { managers, events } = context;
+  const { managers, events, log } = context;
   const mode = engine.status.replicaModeMap[name] ?? 'ERR';
+  const record = (type: 'Normal' | 'Warning', reason: string, message: string): void =>
+    events.record(COMPONENT, engine, { type, reason, message });
   try {
     await managers
       .proxy(target)
-      .ReplicaRemove({ ...managers.request(target), replica_address: url, replica_name: name });
-    events.record(COMPONENT, engine, {
-      type: 'Normal',
-      reason: 'Delete',
-      message: `Removed replica ${name || url} in mode ${mode} from engine`,
-    });
+      .ReplicaRemove({ ...managers.request(target), replica_address: url, replica_name: name }, REMOVE_LIMIT);
+    record('Normal', 'Delete', `Removed replica ${name || url} in mode ${mode} from engine`);
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
-    events.record(COMPONENT, engine, {
-      type: 'Warning',
-      reason: 'FailedDeleting',
-      message: `Failed to remove replica ${name || url} in mode ${mode} from engine: ${text}`,
-    });
-    throw error;
+    log.warn(
+      { engine: engine.metadata.name, replica: name, err: error },
+      'replica could not be removed from the engine',
+    );
+    record('Warning', 'FailedDeleting', `Failed to remove replica ${name || url} in mode ${mode} from engine: ${text}`);
   }
 }

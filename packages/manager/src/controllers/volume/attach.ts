@@ -12,6 +12,7 @@ import { strict as assert } from 'node:assert';
 import type { Engine, Replica } from '@longhorn/shared-types';
 import { parseTime } from '../../clock.ts';
 import { limits } from '../../limits.ts';
+import { findCondition } from '../conditions.ts';
 import { setRobustness } from './replica-modes.ts';
 import {
   block,
@@ -136,8 +137,10 @@ function wantProcess(world: VolumeWorld, draft: VolumeDraft, replica: Replica, s
     else requeue(draft, retryMs);
     return;
   }
-  // Its process ended. Stopped first, it is started again after a while.
+  // Its process is gone. Stopped first, it is started again: at once if its instance manager went, later if it failed.
   if (replica.spec.desireState !== 'running') return;
+  replica.spec.desireState = 'stopped';
+  if (findCondition(replica.status.conditions, 'InstanceCreation')?.status !== 'False') return;
   replica.spec.failedAt = '';
   markFailed(replica, world.nowMs);
 }
@@ -164,11 +167,16 @@ function mustWait(world: VolumeWorld, draft: VolumeDraft, usable: readonly Repli
 
 function addressMap(engine: Engine, usable: readonly Replica[], serves: boolean): Record<string, string> {
   const entries = usable.flatMap((replica): [string, string][] => {
+    const { name } = replica.metadata;
+    const mode = modeOf(engine, name);
+    const known = engine.spec.replicaAddressMap[name];
+    // The data path decides when a replica that it uses is gone, not what a node's heartbeat says.
+    if (serves && known !== undefined && (mode === 'RW' || mode === 'WO')) return [[name, known]];
     const { storageIP, port, currentState } = replica.status;
     if (replica.spec.desireState !== 'running' || currentState !== 'running' || storageIP === '' || port === 0)
       return [];
-    if (serves && (replica.spec.failedAt !== '' || modeOf(engine, replica.metadata.name) === 'ERR')) return [];
-    return [[replica.metadata.name, formatAddress(storageIP, port)]];
+    if (serves && (replica.spec.failedAt !== '' || mode === 'ERR')) return [];
+    return [[name, formatAddress(storageIP, port)]];
   });
   return Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
