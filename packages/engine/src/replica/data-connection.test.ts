@@ -97,7 +97,38 @@ function content(length = SIZE): Buffer {
   return bytes;
 }
 
+/** A socket that may take bytes at once or hold them; says so late, as real ones do, and shows what is on the wire then. */
+class LateSink extends FakeSink {
+  held: Uint8Array[] = [];
+  private readonly late: (() => void)[] = [];
+
+  override write(bytes: Uint8Array, done?: () => void): boolean {
+    if (this.isStuck) {
+      this.held.push(bytes);
+      this.writableLength += bytes.length;
+    } else this.written.push(Buffer.from(bytes));
+    if (done !== undefined) this.late.push(done);
+    return !this.isStuck;
+  }
+
+  /** The callback of the oldest send comes. */
+  oneDone(): void {
+    this.late.shift()?.();
+  }
+}
+
 describe('data connection', () => {
+  it('does not write over answers that are still in the socket', () => {
+    const late = new LateSink();
+    connection = new DataConnection(1, replica.io, buffer, late, () => feed());
+    receive(frame(1, FRAME_PING, 0, 0)); // taken at once, its callback comes later
+    late.isStuck = true;
+    receive(frame(2, FRAME_PING, 0, 0)); // from the same buffer, held by the socket
+    late.oneDone();
+    for (let seq = 3; seq < 8; seq++) receive(frame(seq, FRAME_PING, 0, 0));
+    expect(parseFrames(Buffer.concat(late.held)).frames.map(({ seq }) => seq)).toEqual([2, 3, 4, 5, 6, 7]);
+  });
+
   const session = Buffer.concat([
     frame(1, FRAME_WRITE, 4096, 4096, block('a')),
     frame(2, FRAME_WRITE, 8192, 4096, block('b')),

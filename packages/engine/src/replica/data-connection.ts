@@ -581,11 +581,14 @@ export class DataConnection {
       this.abort(messageOf(error));
       return;
     }
+    // The callback of a send that went out at once comes late: the buffer may be in a later send by then. So only the
+    // send that could not go out at once gives its buffer back.
+    let isHeld = false;
     this.sink.write(bytes, () => {
-      if (sent !== this.out && this.spare.length < ANSWER_BUFFERS_KEPT && !this.spare.includes(sent)) {
-        this.spare.push(sent);
-      }
+      if (isHeld && this.spare.length < ANSWER_BUFFERS_KEPT) this.spare.push(sent);
     });
-    if (this.sink.writableLength > 0) this.out = this.spare.pop() ?? Buffer.allocUnsafeSlow(ANSWER_BUFFER_BYTES);
+    if (this.sink.writableLength === 0) return;
+    isHeld = true;
+    this.out = this.spare.pop() ?? Buffer.allocUnsafeSlow(ANSWER_BUFFER_BYTES);
   }
 }
