@@ -12,7 +12,6 @@ const root = resolve(import.meta.dirname, '..');
 const localCluster = join(root, 'packages/local-cluster/dist/local-cluster');
 const folder = join(root, '.longhorn');
 const healthyMsMax = 180_000;
-const uiPort = 9580;
 
 interface Condition {
   type: string;
@@ -46,9 +45,17 @@ async function list(path: string): Promise<Item[]> {
   }
 }
 
+/** Where the UI is, once the cluster has written that down; `null`: not yet. */
+function uiAddress(): string | null {
+  const path = join(folder, 'addresses.json');
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as { ui: string }).ui : null;
+}
+
 async function uiAnswers(): Promise<boolean> {
+  const address = uiAddress();
+  if (address === null) return false;
   try {
-    const response = await fetch(`http://127.0.0.1:${uiPort}/`, { signal: AbortSignal.timeout(5_000) });
+    const response = await fetch(address, { signal: AbortSignal.timeout(5_000) });
     return response.ok;
   } catch (error) {
     if (error instanceof Error) return false;
@@ -75,7 +82,7 @@ async function missing(): Promise<string[]> {
     found.push(`${schedulable.length} of ${machines.length} nodes can take replicas`);
   if (!images.some((image) => image.status?.state === 'deployed'))
     found.push('the engine image is not deployed on all nodes');
-  if (!(await uiAnswers())) found.push(`the UI does not answer on port ${uiPort}`);
+  if (!(await uiAnswers())) found.push('the UI does not answer');
   return found;
 }
 
@@ -97,7 +104,7 @@ spec: {size: "2147483648", numberOfReplicas: 3, frontend: blockdev}`;
 function advice(): string {
   const kubeconfig = relative(process.cwd(), join(folder, 'kubeconfig')) || 'kubeconfig';
   return `
-Longhorn is up:  http://127.0.0.1:${uiPort}
+Longhorn is up:  ${uiAddress() ?? ''}
 
 Three things to try, in another terminal:
 
@@ -118,7 +125,7 @@ Logs: .longhorn/local-cluster.log, and kubectl logs. Ctrl-C stops everything; th
 
 mkdirSync(folder, { recursive: true });
 const log = createWriteStream(join(folder, 'local-cluster.log'), { flags: 'a' });
-const cluster = spawn(localCluster, ['up', '--dir', folder, '--ui-port', String(uiPort), ...process.argv.slice(2)], {
+const cluster = spawn(localCluster, ['up', '--dir', folder, ...process.argv.slice(2)], {
   cwd: root,
   stdio: ['ignore', 'inherit', 'pipe'],
   // Not in the terminal's foreground group: the stop is asked for once, below, and not by every Ctrl-C.

@@ -5,6 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { builtinType, STORAGE } from '../src/api/builtin-kinds.ts';
+import { objectAt } from '../src/api/json.ts';
 import { findProgram } from '../src/io/commands.ts';
 import { servedFixture, type ServedFixture } from './fixture.ts';
 
@@ -111,7 +113,30 @@ describe.skipIf(kubectl === null)('kubectl', () => {
     expect(out).toMatch(/seen\s+on\s+8/);
   });
 
-  it('works with built-in kinds, files and logs', async () => {
+  it('takes what kubectl sends as protobuf', async () => {
+    expect(await ok(['create', 'namespace', 'made'])).toBe('namespace/made created\n');
+    expect(await ok(['create', 'configmap', 'm', '--from-literal=a=1', '--from-literal=b=2'])).toBe(
+      'configmap/m created\n',
+    );
+    expect(await ok(['get', 'cm', 'm', '-o', 'jsonpath={.data}'])).toBe('{"a":"1","b":"2"}');
+    expect(await ok(['create', 'secret', 'generic', 's', '--from-literal=k=value'])).toBe('secret/s created\n');
+    expect(await ok(['get', 'secret', 's', '-o', 'jsonpath={.data.k} {.type}'])).toBe('dmFsdWU= Opaque');
+    expect(await ok(['auth', 'can-i', 'create', 'pods'])).toBe('yes\n');
+    expect(await ok(['create', 'serviceaccount', 'sa'])).toContain('created');
+  });
+
+  it('applies on the server', async () => {
+    const args = ['apply', '--server-side', '--field-manager=one', '-f', '-'];
+    expect(await ok(args, manifest({ size: '1' }, 'ssa'))).toBe('widget.example.io/ssa serverside-applied\n');
+    const other = await run(
+      ['apply', '--server-side', '--field-manager=two', '-f', '-'],
+      manifest({ size: '2' }, 'ssa'),
+    );
+    expect(other.err).toContain('conflict with "one": .spec.size');
+    expect(await ok(['diff', '-f', '-'], manifest({ size: '1' }, 'ssa'))).toBe('');
+  });
+
+  it('works with built-in kinds, files, logs and drain', async () => {
     const pod = {
       apiVersion: 'v1',
       kind: 'Pod',
@@ -125,7 +150,19 @@ describe.skipIf(kubectl === null)('kubectl', () => {
     expect(await ok(['logs', 'p'])).toBe('log of p\n');
     expect(await ok(['describe', 'pod', 'p'])).toContain('Image:');
     expect(await ok(['get', 'pods'])).toMatch(/p\s+0\/1\s+Pending/);
-    expect(await ok(['delete', 'pod', 'p', '--now'])).toContain('deleted');
+    await f.create({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n' } });
+    expect(await ok(['cordon', 'n'])).toBe('node/n cordoned\n');
+    expect(await ok(['get', 'node', 'n', '-o', 'jsonpath={.spec.unschedulable}'])).toBe('true');
+    expect(await ok(['uncordon', 'n'])).toBe('node/n uncordoned\n');
+    await f.operations.update(builtinType(STORAGE.pods), 'test', 'p', '', (object) => ({
+      ...object,
+      spec: { ...objectAt(object['spec']), nodeName: 'n' },
+    }));
+    await f.operations.update(builtinType(STORAGE.pods), 'test', 'p', 'status', (object) => ({
+      ...object,
+      status: { phase: 'Succeeded' },
+    }));
+    expect((await run(['drain', 'n', '--force', '--timeout=10s'])).out).toContain('node/n drained');
     expect(await ok(['api-resources', '--api-group=example.io'])).toMatch(
       /widgets\s+wg\s+example.io\/v1\s+true\s+Widget/,
     );

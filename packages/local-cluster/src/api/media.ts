@@ -5,6 +5,7 @@ import { parse as parseYaml } from 'yaml';
 import { requestBytesMax } from '../limits.ts';
 import type { IncomingMessage } from 'node:http';
 import type { Json } from './json.ts';
+import { protobufObject } from './protobuf.ts';
 import { ApiError, badRequest, notAcceptable, unsupportedMediaType } from './status-error.ts';
 
 export type Form = 'object' | 'table' | 'metadata';
@@ -65,6 +66,7 @@ export async function bodyOf(request: IncomingMessage): Promise<Buffer> {
 /** Parses a body as JSON or YAML; an empty one is `undefined`. */
 export function parsed(body: Buffer, media: string): Json | undefined {
   if (body.length === 0) return undefined;
+  if (media === 'application/vnd.kubernetes.protobuf') return protobufObject(body);
   const text = body.toString('utf8');
   try {
     if (media.includes('yaml')) return parseYaml(text) as Json;
