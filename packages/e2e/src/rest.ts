@@ -9,6 +9,9 @@ export class RestError extends Error {
   }
 }
 
+const ATTEMPTS = 4;
+const ATTEMPT_MS = 10_000;
+
 export class Rest {
   private readonly base: string;
 
@@ -17,12 +20,23 @@ export class Rest {
     this.base = base;
   }
 
+  /** Tries again while the manager behind the service's address is one that lost power just now. */
   private async call<T>(method: string, path: string, body?: unknown): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.callOnce<T>(method, path, body);
+      } catch (error) {
+        if (error instanceof RestError || attempt === ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  private async callOnce<T>(method: string, path: string, body?: unknown): Promise<T> {
     const response = await fetch(this.base + path, {
       method,
       headers: { accept: 'application/json', ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(30_000),
+      signal: AbortSignal.timeout(ATTEMPT_MS),
     });
     const text = await response.text();
     if (!response.ok) {
