@@ -28,6 +28,10 @@ function mountProblem(): string | null {
   }
 }
 
+function run(program: string, ...args: string[]): string {
+  return execFileSync(program, args, { encoding: 'utf8', timeout: 15_000 });
+}
+
 const problem = mountProblem();
 if (problem !== null) console.log(`disk-full test skipped, it needs root and loop devices: ${problem}`);
 
@@ -46,14 +50,17 @@ describe.skipIf(problem !== null)('a replica whose disk is full', () => {
     const image = join(folder.path, 'disk.ext4');
     mount = join(folder.path, 'mount');
     mkdirSync(mount);
-    execFileSync('truncate', ['-s', '32M', image]);
-    execFileSync('mkfs.ext4', ['-q', '-m', '0', image]);
-    execFileSync('mount', ['-o', 'loop', image, mount]);
-    undo.push(() => void execFileSync('umount', [mount]));
+    run('truncate', '-s', '32M', image);
+    run('mkfs.ext4', '-q', '-m', '0', image);
+    // `mount -o loop` looks at every loop device first, and one whose file does not answer would hold it up.
+    const device = run('losetup', '--find', '--show', image).trim();
+    undo.push(() => void run('losetup', '--detach', device));
+    run('mount', '-t', 'ext4', device, mount);
+    undo.push(() => void run('umount', mount));
     replica = await startReplicaOn(join(mount, 'replica'), 28_000 + (process.pid % 1000), SIZE, {
       isSyncAgentOn: false,
     });
-    undo.push(replica.end);
+    undo.push(() => replica.end());
     await replica.control.ReplicaOpen({});
     client = await DataClient.connect({ port: replica.dataPort, host: '127.0.0.1' });
     undo.push(() => client.end());
@@ -84,7 +91,7 @@ describe.skipIf(problem !== null)('a replica whose disk is full', () => {
   it('answers with upstream’s text, keeps what was acknowledged, and goes on when space is freed', async () => {
     const ballast = join(mount, 'ballast');
     writeFileSync(ballast, Buffer.alloc(4 << 20, 1));
-    execFileSync('sync', ['-f', mount]);
+    run('sync', '-f', mount);
     let acknowledged = 0;
     for (let refused = false; !refused;) {
       const answer = await request(FRAME_WRITE, acknowledged * PIECE, PIECE, fill(acknowledged));
