@@ -3,7 +3,7 @@
  * endpoint.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { createWriteStream, existsSync, mkdirSync } from 'node:fs';
+import { createWriteStream, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { at, Kube, NAMESPACE } from './kube.ts';
 import { Rest } from './rest.ts';
@@ -20,6 +20,8 @@ export class Cluster {
   private readonly instance: number;
   private readonly extraEnv: NodeJS.ProcessEnv;
   private child: ChildProcess | null = null;
+  /** started by `npm start`: it is stopped by its lock file's process id and started in the background */
+  private isForeign = false;
   private connectedKube: Kube | null = null;
   private connectedRest: Rest | null = null;
 
@@ -37,7 +39,9 @@ export class Cluster {
   /** A cluster that somebody else has started. */
   static running(folder: string): Cluster {
     if (!existsSync(join(folder, 'kubeconfig'))) throw new Error(`no cluster runs in ${folder}: npm start first`);
-    return new Cluster(folder, 0);
+    const cluster = new Cluster(folder, 0);
+    cluster.isForeign = true;
+    return cluster;
   }
 
   get kubeconfig(): string {
@@ -75,12 +79,13 @@ export class Cluster {
   /** Starts it and waits until volumes can be made on every node. */
   async start(): Promise<void> {
     mkdirSync(this.folder, { recursive: true });
-    const args = ['up', '--dir', this.folder, '--nodes', '3', '--api-port', '0', '--ui-port', '0'];
-    args.push('--instance', String(this.instance), '--disk-size', '12Gi');
+    const own = ['--api-port', '0', '--ui-port', '0', '--instance', String(this.instance), '--disk-size', '12Gi'];
+    const args = ['up', '--dir', this.folder, '--nodes', '3', ...(this.isForeign ? [] : own)];
     const child = spawn(PROGRAM, args, {
       cwd: ROOT,
       env: { ...process.env, ...this.extraEnv },
       stdio: ['ignore', 'pipe', 'pipe'],
+      detached: this.isForeign,
     });
     this.child = child;
     this.connectedKube = null;
@@ -132,12 +137,26 @@ export class Cluster {
   async stop(): Promise<void> {
     const child = this.child;
     this.child = null;
+    if (child === null && this.isForeign) return this.stopForeign();
     if (child === null || child.exitCode !== null) return;
     child.kill('SIGTERM');
     await waitFor('local-cluster stops', STOP_MS, () =>
       Promise.resolve(child.exitCode !== null || child.signalCode !== null),
     );
     if (child.exitCode !== 0) throw new Error(`local-cluster ended with ${child.exitCode ?? child.signalCode}`);
+  }
+
+  /** Lets a cluster that was started in the background go on without this process. */
+  leave(): number | null {
+    this.child?.unref();
+    for (const stream of [this.child?.stdout, this.child?.stderr]) stream?.destroy();
+    return this.child?.pid ?? null;
+  }
+
+  private async stopForeign(): Promise<void> {
+    const pid = Number(readFileSync(join(this.folder, 'lock'), 'utf8'));
+    process.kill(pid, 'SIGTERM');
+    await waitFor('local-cluster stops', STOP_MS, () => Promise.resolve(!existsSync(`/proc/${pid}`)));
   }
 
   async powerCut(node: string): Promise<void> {

@@ -37,6 +37,9 @@ try {
   console.log('\nMeasured:');
   for (const [name, figure] of context.figures) console.log(`   ${name}: ${figure}`);
   console.log(`   the whole story: ${((performance.now() - begin) / 60_000).toFixed(1)} min`);
+  const pid = cluster.leave();
+  if (pid !== null)
+    console.log(`\nStep 7 ended npm start; the system runs on in the background: kill ${pid} stops it.`);
 } finally {
   endStory();
   await releaseMounts(context);
