@@ -6,6 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Cluster } from '../cluster.ts';
 import { runChaos } from './rounds.ts';
@@ -29,7 +30,8 @@ if (process.getuid?.() !== 0)
   throw new Error('chaos wants root: it cuts the power of nodes whose disks are mounted for it');
 
 const folder = mkdtempSync(join(tmpdir(), 'longhorn-chaos-'));
-const env = values.canary === '' ? {} : { LONGHORN_CANARY: values.canary };
+const canary = pathToFileURL(join(import.meta.dirname, 'no-fdatasync.mjs')).href;
+const env = values.canary === '' ? {} : { NODE_OPTIONS: `--import ${canary}` };
 const cluster = new Cluster(join(folder, 'cluster'), 23, env);
 console.log(`seed ${seed}, ${rounds} rounds${values.canary === '' ? '' : `, canary ${values.canary}`}`);
 let failed = false;
