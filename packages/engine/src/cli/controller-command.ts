@@ -70,8 +70,6 @@ export async function runControllerCommand(
       nbdListen: flags.nbdListen,
       podIp,
       runDir,
-      log: stderrLog,
-      onLost: (reason) => stderrLog.error('the device ended', { reason }),
     }),
     log: stderrLog,
   });

@@ -2,7 +2,6 @@
 import { join } from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import type { OpenFrontend } from '../controller/frontend-control.ts';
-import type { ControlLog } from '../controller/control-log.ts';
 
 export type BlockdevDriver = 'auto' | 'fuse' | 'nbd';
 
@@ -12,13 +11,10 @@ export interface FrontendOptions {
   readonly nbdListen: string;
   readonly podIp: string;
   readonly runDir: string;
-  readonly log: ControlLog;
-  /** the device ended without the engine */
-  readonly onLost: (reason: string) => void;
 }
 
 /** Frontend names of upstream that this engine serves, and `nbd`. */
-export const FRONTEND_NAMES = ['tgt-blockdev', 'nbd'] as const;
+export const FRONTEND_NAMES = ['tgt-blockdev', 'socket', 'nbd'] as const;
 
 /** Throws upstream's words for a name that is none. */
 export function assertFrontendName(name: string): void {
@@ -27,10 +23,15 @@ export function assertFrontendName(name: string): void {
 }
 
 export function frontendOpener(options: FrontendOptions): OpenFrontend {
-  return async (name, context) => {
+  return async (name, context, onLost) => {
     const { core } = context;
     const { volumeName } = context.options;
     assertFrontendName(name);
+    if (name === 'socket') {
+      const { openSocketFrontend } = await import('../frontend/socket/socket-frontend.ts');
+      const { deviceLogger } = await import('./device-log.ts');
+      return openSocketFrontend({ target: core, volumeName, runDir: options.runDir, logger: deviceLogger() });
+    }
     if (name === 'nbd') {
       const { openNbdFrontend } = await import('../frontend/nbd/nbd-frontend.ts');
       const { bindAddress } = await import('@longhorn/shared-types/grpc/address');
@@ -42,7 +43,7 @@ export function frontendOpener(options: FrontendOptions): OpenFrontend {
       const { openBlockdevFrontend } = await import('../frontend/fuse/blockdev-frontend.ts');
       const { deviceLogger } = await import('./device-log.ts');
       const logger = deviceLogger();
-      return openBlockdevFrontend({ target: core, volumeName, runDir: options.runDir, logger, onLost: options.onLost });
+      return openBlockdevFrontend({ target: core, volumeName, runDir: options.runDir, logger, onLost });
     }
     const { openNbdFrontend } = await import('../frontend/nbd/nbd-frontend.ts');
     const folder = join(options.runDir, 'nbd');

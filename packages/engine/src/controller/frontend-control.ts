@@ -2,8 +2,15 @@
 import type { Frontend } from '../frontend/frontend.ts';
 import type { VolumeContext } from './volume-context.ts';
 
-/** Opens a frontend by upstream's name; rejects for a name that this engine does not serve. */
-export type OpenFrontend = (name: string, context: VolumeContext) => Promise<Frontend>;
+/**
+ * Opens a frontend by upstream's name; rejects for a name that this engine does not serve. `onLost` is called when its device
+ * ended without the engine.
+ */
+export type OpenFrontend = (
+  name: string,
+  context: VolumeContext,
+  onLost: (reason: string) => void,
+) => Promise<Frontend>;
 
 export class FrontendControl {
   /** "" = none was ever wanted */
@@ -48,14 +55,15 @@ export class FrontendControl {
   up(): Promise<void> {
     return this.inTurn(async () => {
       if (this.name === '' || this.frontend) return;
-      this.frontend = await this.open(this.name, this.context);
+      this.frontend = await this.open(this.name, this.context, (reason) => this.lost(reason));
       this.context.log.info('frontend is up', { frontend: this.name, endpoint: this.frontend.endpoint() });
       this.context.changed();
     });
   }
 
-  /** Its device ended by itself, or was closed from outside. */
-  lost(): void {
+  /** Its device was ended from outside: down, until somebody starts it anew. */
+  private lost(reason: string): void {
+    this.context.log.error('the frontend ended by itself', { frontend: this.name, reason });
     this.frontend = null;
     this.context.changed();
   }
