@@ -12,16 +12,20 @@ export interface Inventory {
   processes: string[];
 }
 
-/** @param folder the cluster's folder: mounts and loop devices below it, and those of /dev/longhorn, count */
-export async function inventory(folder: string): Promise<Inventory> {
-  const loops = (await run('losetup', ['-l', '-n', '-O', 'NAME,BACK-FILE']))
-    .split('\n')
-    .filter((line) => line.includes(folder) || line.includes('/longhorn'));
-  const mounts = readFileSync('/proc/self/mounts', 'utf8')
-    .split('\n')
-    .filter((line) => line.includes(folder) || line.includes('/longhorn'));
-  const devices = existsSync('/dev/longhorn') ? readdirSync('/dev/longhorn') : [];
-  const processes = markedProcesses().map(({ pid, mark, command }) => `${pid} ${mark} ${command}`);
+/**
+ * @param folder the cluster's folder: what is below it, or below its short run folder, counts
+ * @param volumes names whose device nodes count
+ */
+export async function inventory(folder: string, volumes: string[]): Promise<Inventory> {
+  const id = readFileSync(join(folder, 'cluster-id'), 'utf8').trim();
+  const ours = (line: string): boolean =>
+    line.includes(`${folder}/`) ||
+    line.includes(`/longhorn-${id}/`) ||
+    volumes.some((volume) => line.startsWith(`/dev/longhorn/${volume} `));
+  const loops = (await run('losetup', ['-l', '-n', '-O', 'NAME,BACK-FILE'])).split('\n').filter(ours);
+  const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n').filter(ours);
+  const devices = volumes.filter((volume) => existsSync(`/dev/longhorn/${volume}`));
+  const processes = markedProcesses(folder).map(({ pid, mark, command }) => `${pid} ${mark} ${command}`);
   return { loops: loops.sort(), mounts: mounts.sort(), devices: devices.sort(), processes: processes.sort() };
 }
 

@@ -1,5 +1,6 @@
 /** Finding processes by what they run, in /proc; only those of one cluster. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 export interface ProcessEntry {
   pid: number;
@@ -17,20 +18,24 @@ function read(path: string): string {
   }
 }
 
-/** Every process with a node mark, zombies left out. */
-export function markedProcesses(): ProcessEntry[] {
+/** The processes of one cluster, by the id in its folder; zombies are left out. */
+export function markedProcesses(clusterFolder: string): ProcessEntry[] {
+  const id = read(join(clusterFolder, 'cluster-id')).trim();
+  if (id === '') return [];
   return readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))
     .flatMap((entry) => {
       const mark = /(?:^|\0)LONGHORN_NODE_MARK=([^\0]*)/.exec(read(`/proc/${entry}/environ`))?.[1];
       const command = read(`/proc/${entry}/cmdline`).split('\0').join(' ').trim();
-      return mark === undefined || command === '' ? [] : [{ pid: Number(entry), command, mark }];
+      return mark?.startsWith(`${id}/`) !== true || command === '' ? [] : [{ pid: Number(entry), command, mark }];
     });
 }
 
 /** The one process of `node` whose command line matches. Throws when there is none or more than one. */
-export function findProcess(node: string, pattern: RegExp): ProcessEntry {
-  const found = markedProcesses().filter(({ mark, command }) => mark.endsWith(`/${node}`) && pattern.test(command));
+export function findProcess(clusterFolder: string, node: string, pattern: RegExp): ProcessEntry {
+  const found = markedProcesses(clusterFolder).filter(
+    ({ mark, command }) => mark.endsWith(`/${node}`) && pattern.test(command),
+  );
   const first = found[0];
   if (first === undefined || found.length > 1) {
     throw new Error(
@@ -40,10 +45,10 @@ export function findProcess(node: string, pattern: RegExp): ProcessEntry {
   return first;
 }
 
-export function replicaProcess(node: string, replica: string): ProcessEntry {
-  return findProcess(node, new RegExp(`node.* replica .*--replica-instance-name ${replica}( |$)`));
+export function replicaProcess(clusterFolder: string, node: string, replica: string): ProcessEntry {
+  return findProcess(clusterFolder, node, new RegExp(`node.* replica .*--replica-instance-name ${replica}( |$)`));
 }
 
-export function engineProcess(node: string, engine: string): ProcessEntry {
-  return findProcess(node, new RegExp(`node.*--engine-instance-name ${engine} controller `));
+export function engineProcess(clusterFolder: string, node: string, engine: string): ProcessEntry {
+  return findProcess(clusterFolder, node, new RegExp(`node.*--engine-instance-name ${engine} controller `));
 }

@@ -85,7 +85,7 @@ export async function inject(
     };
   }
   const pattern = PATTERNS[fault.kind];
-  const found = markedProcesses()
+  const found = markedProcesses(cluster.folder)
     .filter(({ mark, command }) => mark.endsWith(`/${fault.node}`) && pattern.test(command))
     .sort((a, b) => a.command.localeCompare(b.command));
   if (found.length === 0) return () => Promise.resolve();

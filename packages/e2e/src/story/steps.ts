@@ -112,7 +112,7 @@ const loseReplica: Step = {
     const target = (await replicasOf(context, STORY)).find((replica) => at(replica, 'spec.nodeID') === 'node-3');
     if (target === undefined) throw new Error('the volume has no replica on node-3');
     const before = runningWriter().rows();
-    process.kill(replicaProcess('node-3', target.metadata.name).pid, 'SIGKILL');
+    process.kill(replicaProcess(context.cluster.folder, 'node-3', target.metadata.name).pid, 'SIGKILL');
     const killed = performance.now();
     await waitRobustness(context, STORY, 'degraded', 10_000);
     await waitFor(
@@ -213,7 +213,7 @@ const loseEngine: Step = {
   async run(context) {
     const engine = await engineOf(context, STORY);
     const before = runningWriter().rows();
-    process.kill(engineProcess('node-1', engine.metadata.name).pid, 'SIGKILL');
+    process.kill(engineProcess(context.cluster.folder, 'node-1', engine.metadata.name).pid, 'SIGKILL');
     const killed = performance.now();
     await runningWriter().progress(20, 60_000);
     const longest = runningWriter().longestMs(before);
@@ -280,7 +280,7 @@ const restart: Step = {
     await unmount(folder);
     await unmount(mountOf(context, PAIR));
     await context.cluster.stop();
-    const left = await inventory(context.cluster.folder);
+    const left = await inventory(context.cluster.folder, [STORY, PAIR]);
     const rest = [...left.processes, ...left.mounts, ...left.loops, ...left.devices];
     if (rest.length > 0) throw new Error(`the stopped system left:\n${rest.join('\n')}`);
     await context.cluster.start();
@@ -352,15 +352,18 @@ const deleteAll: Step = {
       'everything of the volumes is gone',
       60_000,
       async () => {
-        const left = await inventory(context.cluster.folder);
-        const ours = [...left.devices, ...left.mounts, ...left.loops, ...left.processes].filter((line) =>
+        const left = await inventory(context.cluster.folder, [STORY, PAIR]);
+        const ours = [...left.mounts, ...left.loops, ...left.processes].filter((line) =>
           new RegExp(`\\b(${STORY}|${PAIR})\\b`).test(line),
         );
         return ours.length === 0 && left.devices.length === 0 && replicaFolders(context.cluster.folder).length === 0;
       },
       async () =>
         JSON.stringify(
-          { left: await inventory(context.cluster.folder), folders: replicaFolders(context.cluster.folder) },
+          {
+            left: await inventory(context.cluster.folder, [STORY, PAIR]),
+            folders: replicaFolders(context.cluster.folder),
+          },
           null,
           1,
         ),
