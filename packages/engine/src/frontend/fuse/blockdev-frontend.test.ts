@@ -13,6 +13,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { cleanupFrontends } from '../cleanup.ts';
 import { blockdevDriverAvailable, openBlockdevFrontend } from './blockdev-frontend.ts';
+import type { DeviceRecord } from './device-record.ts';
 import type { DeviceStep } from './device.ts';
 import { fuseMountsBelow } from './fuse-connection.ts';
 import { findHolders } from './holder.ts';
@@ -316,6 +317,16 @@ describe.skipIf(!available.ok)('a device and the deaths of its engines', () => {
     const frontend = await openHere(target);
     expect(await must('blockdev', '--getsize64', frontend.endpoint())).toBe(`${48 * MIB}\n`);
     await frontend.close();
+  });
+
+  it('without a server does not make "losetup" wait', async () => {
+    const server = startServer(16 * MIB);
+    await server.firstLine;
+    await must('dd', 'if=/dev/zero', `of=/dev/longhorn/${volume}`, 'bs=4096', 'count=64', 'oflag=direct');
+    await kill(server);
+    const { number } = (JSON.parse(readFileSync(join(runDir, 'devices', `${volume}.json`), 'utf8')) as DeviceRecord)
+      .loop;
+    expect(await must('timeout', '-s', 'KILL', '5', 'losetup', `/dev/loop${number}`)).toContain(`/dev/loop${number}`);
   });
 
   it('without a server is cleaned away, also with a reader waiting', async () => {

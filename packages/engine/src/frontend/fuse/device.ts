@@ -119,6 +119,7 @@ export const makeDevice = async (context: DeviceContext): Promise<Device> => {
     await closeWaiting(await openWaiting(paths.backing, constants.O_RDONLY));
     const backingFd = await openWaiting(paths.backing, constants.O_RDWR);
     opened.backingFd = backingFd;
+    await fstatWaiting(backingFd);
     const name = `longhorn:${context.volumeName}`;
     const { loop, fd: loopFd } = await attachLoop(backingFd, { logicalBlockSize: context.logicalBlockSize, name });
     opened.loopFd = loopFd;
@@ -207,7 +208,7 @@ export const takeOverDevice = async (context: DeviceContext, record: DeviceRecor
 /** Makes file and loop device larger. */
 export const growDevice = async (device: Device, sizeBytes: number): Promise<void> => {
   device.session.setSize(sizeBytes);
-  // Attributes are never cached: asking for them is what tells the kernel the file's new size.
+  // Asking for the attributes is what tells the kernel the new size.
   await fstatWaiting(device.descriptors.backingFd);
   await growLoop(device.descriptors.loopFd);
 };

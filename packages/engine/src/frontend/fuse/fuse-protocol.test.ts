@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  encodeInvalidation,
   encodeResend,
   fallocateLength,
   fallocateMode,
@@ -106,12 +107,12 @@ describe('replies over the request that they answer', () => {
     expect(hexOf(bytes, 32)).toBe(plain(`20000000 00000000 ${UNIQUE} 0000000000000000 61000000 00000000`));
   });
 
-  it('describes a regular file of 5 GiB whose attributes are not cached', () => {
+  it('describes a regular file of 5 GiB whose attributes stay valid', () => {
     const { words, bytes } = wordsOf(`38000000 03000000 ${UNIQUE}`);
     expect(setAttrReply(words, 0, 5 * 2 ** 30)).toBe(120);
     expect(hexOf(bytes, 120)).toBe(
       plain(
-        `78000000 00000000 ${UNIQUE} 0000000000000000 00000000 00000000 0100000000000000 0000004001000000 0000a00000000000 ${'00'.repeat(24)} 00000000 00000000 00000000 80810000 01000000 00000000 00000000 00000000 00100000 00000000`,
+        `78000000 00000000 ${UNIQUE} ffffff7f00000000 00000000 00000000 0100000000000000 0000004001000000 0000a00000000000 ${'00'.repeat(24)} 00000000 00000000 00000000 80810000 01000000 00000000 00000000 00000000 00100000 00000000`,
       ),
     );
   });
@@ -123,6 +124,12 @@ describe('replies over the request that they answer', () => {
       plain(
         `60000000 00000000 ${UNIQUE} 0200000000000000 0000000000000000 0000000000000000 0100000000000000 0000000000000000 00100000 ff000000 00100000 ${'00'.repeat(28)}`,
       ),
+    );
+  });
+
+  it('tells of changed attributes of node 1 with notification 2', () => {
+    expect(encodeInvalidation().toString('hex')).toBe(
+      plain('28000000 02000000 0000000000000000 0100000000000000 ffffffffffffffff 0000000000000000'),
     );
   });
 

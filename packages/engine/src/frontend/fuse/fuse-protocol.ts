@@ -52,7 +52,11 @@ const INIT2_HAS_RESEND = 1 << 7;
 const OPEN_DIRECT_IO = 1 << 0;
 const OPEN_NOFLUSH = 1 << 5;
 const OPEN_PARALLEL_DIRECT_WRITES = 1 << 6;
+const NOTIFY_INVAL_INODE = 2;
 const NOTIFY_RESEND = 7;
+/** Seconds that the kernel may rely on attributes: until it is told otherwise. */
+const ATTRIBUTES_VALID_SECONDS = 0x7fff_ffff;
+const ROOT_NODE_ID = 1;
 
 export const FALLOCATE_KEEP_SIZE = 1;
 export const FALLOCATE_PUNCH_HOLE = 2;
@@ -142,11 +146,15 @@ export const setOpenReply = (words: Uint32Array, word: number): number => {
   return length;
 };
 
-/** Turns a GETATTR request into its reply. Nothing is cached, so that a grown volume shows at once. */
+/**
+ * Turns a GETATTR request into its reply. The kernel keeps it until `encodeInvalidation`: so `losetup -a`, which asks for
+ * the attributes of every loop device's file, does not wait for a volume that has no engine at the moment.
+ */
 export const setAttrReply = (words: Uint32Array, word: number, sizeBytes: number): number => {
   const length = REPLY_HEADER_BYTES + 16 + 88;
   words.fill(0, word + 4, word + length / 4);
   setReply(words, word, length, 0);
+  writeU64(words, word + 4, ATTRIBUTES_VALID_SECONDS);
   const attr = word + 8;
   writeU64(words, attr, 1);
   writeU64(words, attr + 2, sizeBytes);
@@ -168,6 +176,18 @@ export const setStatfsReply = (words: Uint32Array, word: number, sizeBytes: numb
   words[word + 15] = 255;
   words[word + 16] = BLOCK_BYTES;
   return length;
+};
+
+/** The notification that the file's attributes (its size) have changed. */
+export const encodeInvalidation = (): Buffer => {
+  const words = new Uint32Array(REPLY_HEADER_BYTES / 4 + 6);
+  words[0] = words.byteLength;
+  words[1] = NOTIFY_INVAL_INODE;
+  writeU64(words, 4, ROOT_NODE_ID);
+  // Offset -1: attributes only, there are no cached pages.
+  words[6] = TWO_32 - 1;
+  words[7] = TWO_32 - 1;
+  return Buffer.from(words.buffer);
 };
 
 /** The notification by which a server asks for everything that was handed out and not answered. */

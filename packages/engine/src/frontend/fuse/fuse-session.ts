@@ -21,6 +21,7 @@ import {
   OPCODE,
   REPLY_HEADER_BYTES,
   REQUEST_HEADER_BYTES,
+  encodeInvalidation,
   encodeResend,
   fallocateLength,
   fallocateMode,
@@ -135,14 +136,13 @@ export class FuseSession implements CompletionSink {
 
   /** Asks the kernel for everything that a server before us had taken and not answered. */
   resend(): void {
-    const message = encodeResend();
-    const written = writeFrom(this.#fd, addressOf(message), message.length);
-    if (written !== message.length) throw new LinuxError('write', 'FUSE_NOTIFY_RESEND', lastErrno());
+    this.#notify(encodeResend(), 'FUSE_NOTIFY_RESEND');
   }
 
-  /** The file's size from now on. */
+  /** The file's size from now on. The kernel learns it when it is next asked for the file's attributes. */
   setSize(sizeBytes: number): void {
     this.#sizeBytes = sizeBytes;
+    this.#notify(encodeInvalidation(), 'FUSE_NOTIFY_INVAL_INODE');
   }
 
   /** Ends the probing. */
@@ -185,6 +185,12 @@ export class FuseSession implements CompletionSink {
       if (!this.#ended) this.start();
     }
     this.#settleIdle();
+  }
+
+  #notify(message: Buffer, what: string): void {
+    if (writeFrom(this.#fd, addressOf(message), message.length) !== message.length) {
+      throw new LinuxError('write', what, lastErrno());
+    }
   }
 
   #settleIdle(): void {
