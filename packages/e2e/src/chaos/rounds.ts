@@ -2,6 +2,7 @@
  * Rounds of random faults with verification. After each round everything is healthy without help (a device that lost its
  * cache is attached anew, as a user mounts anew), nothing acknowledged and flushed is lost, all replicas are equal.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster } from '../cluster.ts';
 import { at } from '../kube.ts';
 import { seededRandom, type Random } from '../random.ts';
@@ -25,6 +26,9 @@ const VOLUME_BYTES = 64 << 20;
 /** Blocks in use: few, so that they are written again and again. */
 const BLOCKS = 512;
 const HEALTHY_MS = 180_000;
+/** A dead process is reported within a second. */
+const NOTICE_MS = 1_500;
+const VERIFY_ATTEMPTS = 5;
 
 export interface ChaosResult {
   rounds: number;
@@ -96,18 +100,34 @@ async function runRound(
   for (const fault of faults) undo.push(await inject(fault, cluster, random, (node) => cut.add(node)));
   await Promise.all(undo.map((step) => step()));
   for (const subject of subjects) await recover(cluster, subject, cut.has(subject.node));
-  for (const { workload, replicas } of subjects) {
-    await workload.verify();
-    const sums = await mergedChecksums(cluster, workload.volume);
-    if (sums.size !== replicas || new Set(sums.values()).size !== 1) {
-      throw new Error(`replicas of ${workload.volume} differ: ${JSON.stringify([...sums])}`);
-    }
-  }
+  for (const subject of subjects) await verify(cluster, subject);
   for (const { workload, node } of subjects) {
     workload.disconnect();
     await workload.start(await endpoint(cluster, workload.volume, node));
   }
   return cut.size;
+}
+
+/**
+ * Every block by the contract, all replicas equal. A fault may not have been noticed when the volume was found healthy: a
+ * difference counts only if the volume is healthy after it was seen as well, with the same replicas.
+ */
+async function verify(cluster: Cluster, { workload, replicas }: Subject): Promise<void> {
+  await workload.verify();
+  for (let attempt = 1; ; attempt++) {
+    const before = await waitHealthy(cluster, workload.volume, HEALTHY_MS);
+    await delay(NOTICE_MS);
+    const sums = await mergedChecksums(cluster, workload.volume).catch((error: unknown) => {
+      if (attempt === VERIFY_ATTEMPTS) throw error;
+      return new Map<string, string>();
+    });
+    if (sums.size === replicas && new Set(sums.values()).size === 1) return;
+    const after = await cluster.kube.get('volumes', workload.volume);
+    const stayed = at(after, 'metadata.resourceVersion') === at(before, 'metadata.resourceVersion');
+    if (stayed || attempt === VERIFY_ATTEMPTS) {
+      throw new Error(`replicas of ${workload.volume} differ: ${JSON.stringify([...sums])}`);
+    }
+  }
 }
 
 /** Waits until the volume is healthy by itself; a device that lost its cache is attached anew first. */
