@@ -279,13 +279,24 @@ const restart: Step = {
     const before = await treeChecksum(join(folder, 'tree'));
     await unmount(folder);
     await unmount(mountOf(context, PAIR));
+    const epochs = new Map<string, number>();
+    for (const name of [STORY, PAIR]) epochs.set(name, Number(at(await engineOf(context, name), 'spec.epoch')));
     await context.cluster.stop();
     const left = await inventory(context.cluster.folder, [STORY, PAIR]);
     const rest = [...left.processes, ...left.mounts, ...left.loops, ...left.devices];
     if (rest.length > 0) throw new Error(`the stopped system left:\n${rest.join('\n')}`);
     await context.cluster.start();
-    await waitHealthy(context, STORY, 120_000);
-    await waitHealthy(context, PAIR, 120_000);
+    for (const [name, epoch] of epochs) {
+      // Objects still say what was before the stop: an engine of a later epoch says that it is now.
+      await waitFor(
+        `volume ${name} has a new engine and its device`,
+        120_000,
+        async () =>
+          Number(at(await engineOf(context, name), 'status.currentEpoch')) > epoch && existsSync(device(name)),
+        () => describeVolume(context, name),
+      );
+      await waitHealthy(context, name, 120_000);
+    }
     await mount(device(STORY), folder);
     const after = await treeChecksum(join(folder, 'tree'));
     if (after.checksum !== before.checksum) throw new Error('the tree differs after a restart');
