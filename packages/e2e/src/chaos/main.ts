@@ -32,7 +32,7 @@ if (process.getuid?.() !== 0)
 const folder = mkdtempSync(join(tmpdir(), 'longhorn-chaos-'));
 const canary = pathToFileURL(join(import.meta.dirname, 'no-fdatasync.mjs')).href;
 const env = values.canary === '' ? {} : { NODE_OPTIONS: `--import ${canary}` };
-const cluster = new Cluster(join(folder, 'cluster'), 23, env);
+const cluster = new Cluster(join(folder, 'cluster'), 30 + (process.pid % 60), env);
 console.log(`seed ${seed}, ${rounds} rounds${values.canary === '' ? '' : `, canary ${values.canary}`}`);
 let failed = false;
 try {
