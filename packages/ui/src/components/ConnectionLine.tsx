@@ -1,5 +1,4 @@
 /** Says that what is on screen may be old. */
-import { Alert } from '@mantine/core';
 import { useConnection } from '../data/stream-states.ts';
 
 export function ConnectionLine() {
@@ -7,9 +6,9 @@ export function ConnectionLine() {
   return (
     <div role="status" className="connection-line">
       {connection === 'lost' && (
-        <Alert color="yellow" variant="filled" title="Connection lost" autoContrast radius={0}>
-          What you see may be old. Trying to connect again …
-        </Alert>
+        <div className="connection-lost">
+          <strong>Connection lost.</strong> What you see may be old. Trying to connect again …
+        </div>
       )}
     </div>
   );

@@ -1,6 +1,6 @@
 /** What every page has: the head with the ways to go, the state of the connection, and the announcements. */
-import { Link, Outlet, useRouterState } from '@tanstack/react-router';
-import { useEffect, useRef } from 'react';
+import { Link, Outlet, useRouter } from '@tanstack/react-router';
+import { useEffect } from 'react';
 import type { StreamName } from '../data/keys.ts';
 import { useStreams } from '../data/list-and-watch.ts';
 import { Announcer } from './Announcer.tsx';
@@ -12,13 +12,14 @@ const STREAMS: readonly StreamName[] = ['volumes', 'nodes'];
 
 /** After a change of the page the focus goes to its heading, as with a loaded page. */
 function useFocusOnNavigation(): void {
-  const path = useRouterState({ select: (state) => state.location.pathname });
-  const before = useRef(path);
-  useEffect(() => {
-    if (before.current === path) return;
-    before.current = path;
-    document.querySelector<HTMLElement>('main h1')?.focus();
-  }, [path]);
+  const router = useRouter();
+  useEffect(
+    () =>
+      router.subscribe('onRendered', ({ pathChanged, fromLocation }) => {
+        if (pathChanged && fromLocation !== undefined) document.querySelector<HTMLElement>('main h1')?.focus();
+      }),
+    [router],
+  );
 }
 
 export function Frame() {

@@ -10,7 +10,7 @@ export function StatusLabel({ health }: { health: Health }) {
       <span className="status-mark" aria-hidden="true">
         {MARK[health.tone]}
       </span>
-      {health.label}
+      <span>{health.label}</span>
     </span>
   );
 }

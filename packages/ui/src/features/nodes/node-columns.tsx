@@ -27,7 +27,12 @@ function DiskEntry({ name, disk, node }: { name: string; disk: Disk; node: Node 
       <Text size="sm" c="dimmed">
         {disk.path} ({disk.diskType || 'filesystem'})
       </Text>
-      <Gauge label={`Used of disk ${name} of ${node.name}`} usedBytes={usedBytes} wholeBytes={maximumBytes} />
+      <Gauge
+        label={`Used of disk ${name} of ${node.name}`}
+        word="used"
+        usedBytes={usedBytes}
+        wholeBytes={maximumBytes}
+      />
       <Troubles conditions={disk.conditions} />
     </li>
   );
@@ -75,7 +80,14 @@ export const nodeColumns: readonly Column<Node>[] = [
     getValue: (node) => space(disksOf(node)).scheduledBytes,
     render: (node) => {
       const { scheduledBytes, usableBytes } = space(disksOf(node));
-      return <Gauge label={`Allocated on ${node.name}`} usedBytes={scheduledBytes} wholeBytes={usableBytes} />;
+      return (
+        <Gauge
+          label={`Allocated on ${node.name}`}
+          word="allocated"
+          usedBytes={scheduledBytes}
+          wholeBytes={usableBytes}
+        />
+      );
     },
   },
   {

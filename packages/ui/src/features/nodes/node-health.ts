@@ -24,6 +24,7 @@ export function nodeHealth(node: Node): Health {
 
 /** One word for a disk of a node. */
 export function diskHealth(disk: Disk, node: Pick<Node, 'allowScheduling' | 'conditions'>): Health {
+  if (!isTrue(node.conditions, 'Ready')) return { tone: 'bad', label: 'Out of reach' };
   if (!disk.allowScheduling || !node.allowScheduling) return { tone: 'idle', label: 'Disabled' };
   if (!isTrue(disk.conditions, 'Ready')) return { tone: 'bad', label: 'Not ready' };
   const canTake = isTrue(disk.conditions, 'Schedulable') && node.conditions['Schedulable']?.status !== 'False';

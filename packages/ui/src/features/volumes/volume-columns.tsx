@@ -6,7 +6,14 @@ import { TextLink } from '../../components/TextLink.tsx';
 import { actualSizeBytes, attachedNode, type Volume } from '../../data/resources.ts';
 import { percent, sizeText } from '../../text/size-text.ts';
 import { ReasonList } from './ReasonList.tsx';
-import { healthyReplicaCount, replicaHealth, replicasByNode, volumeHealth, volumeReasons } from './volume-health.ts';
+import {
+  healthyReplicaCount,
+  replicaHealth,
+  replicasByNode,
+  replicaSummary,
+  volumeHealth,
+  volumeReasons,
+} from './volume-health.ts';
 import { isInMaintenance } from './volume-permits.ts';
 import { VolumeMenu } from './VolumeMenu.tsx';
 
@@ -31,9 +38,7 @@ function HealthCell({ volume }: { volume: Volume }) {
 function ReplicaCell({ volume }: { volume: Volume }) {
   return (
     <>
-      <Text size="sm">
-        {healthyReplicaCount(volume)} of {volume.numberOfReplicas} healthy
-      </Text>
+      <Text size="sm">{replicaSummary(volume)}</Text>
       <ul className="plain-list" aria-label="Replicas per node">
         {replicasByNode(volume.replicas).map(([node, replicas]) => (
           <li key={node} className="replica-line">

@@ -80,7 +80,14 @@ export function replicasByNode(replicas: readonly Replica[]): [string, Replica[]
   return [...groups].toSorted(([a], [b]) => (a === '' ? 1 : b === '' ? -1 : a.localeCompare(b)));
 }
 
-/** `2/3`: replicas that hold all data, of those wanted. */
+/** How many replicas there are and how they do: `2 of 3 healthy`; one that is detached has none that runs. */
+export function replicaSummary(volume: Volume): string {
+  const { replicas, numberOfReplicas, state } = volume;
+  if (state !== 'detached') return `${healthyReplicaCount(volume)} of ${numberOfReplicas} healthy`;
+  return `${replicas.filter(({ failedAt }) => failedAt === '').length} of ${numberOfReplicas} there`;
+}
+
+/** Replicas that hold all data. */
 export function healthyReplicaCount(volume: Volume): number {
   return volume.replicas.filter((replica) => replicaHealth(replica, volume).tone === 'good').length;
 }
