@@ -13,8 +13,7 @@ import {
 } from '@longhorn/shared-types';
 import { settingsOf, type ControllerContext } from './controllers/context.ts';
 import { isNotFound } from './datastore/kube-transport.ts';
-import { mkdir } from 'node:fs/promises';
-import { hostPath, measure } from './io/disk-probe.ts';
+import { hostPath } from './io/disk-probe.ts';
 import { retryWhileWebhooksStart } from './webhook-patience.ts';
 
 /** Missing settings get their default; those that name images follow the flags of this daemon. */
@@ -68,8 +67,7 @@ async function addDefaultDisk(context: ControllerContext, node: Node): Promise<v
   const root = hostPath(environment.hostRoot, path);
   if (path.startsWith('/dev/')) return;
   try {
-    await mkdir(root, { recursive: true });
-    const { filesystemId, maximumBytes } = await measure(root);
+    const { filesystemId, maximumBytes } = await context.io.prepareDisk(root);
     node.spec.disks[`default-disk-${filesystemId}`] = {
       allowScheduling: true,
       diskDriver: '',

@@ -10,7 +10,7 @@ import { Datastore } from './datastore/datastore.ts';
 import { EventRecorder } from './datastore/event-recorder.ts';
 import { KubeHttp } from './datastore/kube-http.ts';
 import { InstanceManagers } from './instance-client/instance-managers.ts';
-import { probeDisk } from './io/disk-probe.ts';
+import { prepareDisk, probeDisk } from './io/disk-probe.ts';
 import { engineVersions } from './io/engine-binary.ts';
 import { removeReplicaData } from './io/replica-data.ts';
 import { startApiServer } from './api/api-server.ts';
@@ -58,7 +58,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     environment: options.environment,
     datastore,
     managers,
-    io: { probeDisk, removeReplicaData, engineVersions },
+    io: { probeDisk, prepareDisk, removeReplicaData, engineVersions },
     events,
     clock,
     log,

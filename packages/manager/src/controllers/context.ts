@@ -5,7 +5,7 @@ import type { Clock } from '../clock.ts';
 import type { Datastore } from '../datastore/datastore.ts';
 import type { EventRecord, EventRecorder, EventSubject } from '../datastore/event-recorder.ts';
 import type { InstanceManagerCalls } from '../instance-client/instance-managers.ts';
-import type { DiskProbe, DiskToProbe, ProbeOptions } from '../io/disk-probe.ts';
+import type { DiskMeasure, DiskProbe, DiskToProbe, ProbeOptions } from '../io/disk-probe.ts';
 import type { EngineVersions } from '../io/engine-binary.ts';
 import type { ReplicaData } from '../io/replica-data.ts';
 import type { EngineImage } from '@longhorn/shared-types';
@@ -33,6 +33,7 @@ export interface NodeEnvironment {
 /** What the controllers do on the disks of their own node. */
 export interface NodeIo {
   probeDisk: (disk: DiskToProbe, options: ProbeOptions) => Promise<DiskProbe>;
+  prepareDisk: (root: string) => Promise<DiskMeasure>;
   removeReplicaData: (data: ReplicaData, hostRoot: string) => Promise<void>;
   engineVersions: (path: string) => Promise<EngineVersions | null>;
 }

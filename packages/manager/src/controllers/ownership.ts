@@ -15,8 +15,9 @@ export interface OwnershipQuestion {
 }
 
 export function isResponsible({ me, preferred, current, isAvailable }: OwnershipQuestion): boolean {
-  if (me === preferred) return true;
-  if (isAvailable(preferred)) return false;
+  // A manager whose node is given up but which lives on must not fight with the one that took over.
+  if (isAvailable(preferred)) return me === preferred;
+  if (me === preferred && (current === '' || !isAvailable(current))) return true;
   return me === current || !isAvailable(current);
 }
 

@@ -94,7 +94,14 @@ async function readUuid(path: string): Promise<string | null> {
   return uuid;
 }
 
+/** Makes a disk of a folder. A folder that is missing is not made: data must not end on the disk that it lies on. */
 async function createConfig(root: string, diskName: string, diskUUID: string): Promise<string> {
+  const folder = await stat(root).catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw error;
+  });
+  if (folder?.isDirectory() !== true)
+    throw new Error(`there is no folder ${root} on the node; make it, or mount the disk there`);
   await mkdir(posix.join(root, 'replicas'), { recursive: true });
   const path = posix.join(root, CONFIG_NAME);
   const handle = await open(path, 'wx', 0o600);
@@ -123,7 +130,7 @@ async function syncFolder(path: string): Promise<void> {
 /** Identity of the file system, asked for again only when another one is mounted there. */
 const identities = new Map<string, { device: number; filesystemId: string; filesystemType: string }>();
 
-export async function filesystemIdentity(root: string): Promise<{ filesystemId: string; filesystemType: string }> {
+async function filesystemIdentity(root: string): Promise<{ filesystemId: string; filesystemType: string }> {
   const { dev } = await stat(root);
   const known = identities.get(root);
   if (known?.device === dev) return known;
@@ -141,7 +148,7 @@ export interface DiskMeasure {
   availableBytes: number;
 }
 
-export async function measure(root: string): Promise<DiskMeasure> {
+async function measure(root: string): Promise<DiskMeasure> {
   const space = await statfs(root);
   const { filesystemId, filesystemType } = await filesystemIdentity(root);
   const available = space.bavail * space.bsize;
@@ -151,4 +158,10 @@ export async function measure(root: string): Promise<DiskMeasure> {
     maximumBytes: space.blocks * space.bsize,
     availableBytes: available - (available % AVAILABLE_STEP_BYTES),
   };
+}
+
+/** Makes the folder of a new disk and measures it. */
+export async function prepareDisk(root: string): Promise<DiskMeasure> {
+  await mkdir(root, { recursive: true });
+  return measure(root);
 }

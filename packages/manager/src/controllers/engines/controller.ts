@@ -8,6 +8,7 @@ import { backoffMs, pause } from '../../clock.ts';
 import { limits } from '../../limits.ts';
 import { ENGINE_PORTS, binaryPath, engineProcessArguments } from '../../instance-client/process-arguments.ts';
 import { engineTarget, type EngineTarget } from '../../instance-client/instance-managers.ts';
+import { isConflict } from '../../datastore/kube-transport.ts';
 import { OWN_ANNOTATION } from '../../own-annotations.ts';
 import { done, earlier, type Outcome } from '../../reconcile/outcome.ts';
 import { instanceManagerOf, nodeOf, responsible, settingsOf, type ControllerContext } from '../context.ts';
@@ -375,7 +376,8 @@ export class EngineController {
         await this.#confirm(name, monitor.target, asMembership(volume.membershipRequest), volume.epoch);
         break;
       } catch (error) {
-        log.warn({ engine: name, err: error, attempt }, 'question of an engine not answered yet');
+        const level = isConflict(error) ? 'debug' : 'warn';
+        log[level]({ engine: name, err: error, attempt }, 'question of an engine not answered yet');
         await pause(clock, limits.answerRetryMs, new AbortController().signal);
       }
     }

@@ -50,6 +50,7 @@ export interface EnginePlan {
 }
 
 const HELD_RESTART_AFTER_MS = 2_000;
+const HELD_RECHECK_MS = 1_000;
 const STRANDED_AFTER_MS = 15_000;
 
 export function planEngine(world: EngineWorld): EnginePlan {
@@ -139,7 +140,7 @@ function planReplicas(world: EngineWorld, { volume }: EngineObservation, plan: E
   const { status, spec } = plan.engine;
   if (volume.ioState === 'held' && !hasGoodReplica(plan.engine)) {
     const sinceMs = parseTime(volume.ioSince) ?? world.nowMs;
-    plan.requeueAtMs = Math.max(world.nowMs, sinceMs + HELD_RESTART_AFTER_MS);
+    plan.requeueAtMs = Math.max(world.nowMs + HELD_RECHECK_MS, sinceMs + HELD_RESTART_AFTER_MS);
     return;
   }
   if (volume.ioState === 'waiting' || volume.ioState === 'starting' || volume.ioState === 'failed') {

@@ -219,6 +219,7 @@ export class ReplicaController {
         DiskName: diskName,
         DiskUUID: diskID,
         DiskPath: diskPath,
+        DiskType: 'filesystem',
       };
       await datastore.create('Orphan', orphan);
     }

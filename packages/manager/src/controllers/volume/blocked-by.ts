@@ -1,8 +1,9 @@
 /** `status.blockedBy`: why the volume is not healthy, since when, and what happens next. Empty when it is. */
 import type { Replica, Volume } from '@longhorn/shared-types';
 import { rfc3339 } from '../../clock.ts';
+import { reasons } from '../../scheduler/candidates.ts';
 import { findCondition } from '../conditions.ts';
-import { isPotentiallyReusable, replacementAtMs } from './placement.ts';
+import { isPotentiallyReusable, placementRules, replacementAtMs, searchPlaces } from './placement.ts';
 import {
   block,
   engineServes,
@@ -64,18 +65,36 @@ function explainEngine(draft: VolumeDraft): void {
 }
 
 function explainScheduling(world: VolumeWorld, draft: VolumeDraft): void {
-  const scheduled = findCondition(draft.volume.status.conditions, 'Scheduled');
-  if (scheduled === null || scheduled.status === 'True') return;
+  const { volume } = draft;
+  const scheduled = findCondition(volume.status.conditions, 'Scheduled');
+  if (scheduled === null) return;
+  const [homeless] = draft.replicas.filter((replica) => replica.spec.nodeID === '' && !isDeleting(replica));
+  if (scheduled.status === 'True') {
+    // Upstream's condition is true also for a detached volume that only some of its replicas have places for.
+    const waitsForNode = volume.spec.dataLocality !== 'disabled' && volume.spec.nodeID === '';
+    if (homeless === undefined || waitsForNode) return;
+  }
   // Not a matter of places: a replica that is away is waited for first.
-  const missing = draft.replicas.some((replica) => replica.spec.nodeID === '');
-  if (!missing && replacementAtMs(world, draft) !== null) return;
-  block(
-    draft,
-    'Volume',
-    draft.volume.metadata.name,
-    `a replica has no place: ${scheduled.message}`,
-    'placed once a disk can take it; tried every 30 s',
-  );
+  if (homeless === undefined && replacementAtMs(world, draft) !== null) return;
+  const { name } = volume.metadata;
+  const reason = `a replica has no place: ${placementReason(world, draft, scheduled, homeless)}`;
+  block(draft, 'Volume', name, reason, 'placed once a disk can take it; tried every 30 s');
+}
+
+/** What keeps a replica from having a place, in words that tell what to change. */
+function placementReason(
+  world: VolumeWorld,
+  draft: VolumeDraft,
+  scheduled: { status: string; message: string },
+  homeless: Replica | undefined,
+): string {
+  const search = { hardNodeAffinity: homeless?.spec.hardNodeAffinity ?? '', except: homeless?.metadata.name ?? '' };
+  const words = scheduled.status === 'True' ? searchPlaces(world, draft, search).reasons.join('; ') : scheduled.message;
+  const { diskSelector, nodeSelector } = draft.volume.spec;
+  if (words.includes(reasons.tagsNotFulfilled) || (words.endsWith(reasons.schedulingFailed) && nodeSelector.length > 0))
+    return `${words} (spec.diskSelector [${diskSelector.join(', ')}], spec.nodeSelector [${nodeSelector.join(', ')}])`;
+  if (!words.endsWith(reasons.schedulingFailed) || placementRules(world, draft).nodeSoft) return words;
+  return `${words}: hard node anti-affinity keeps it off the nodes that have a replica of the volume; add a node, lower spec.numberOfReplicas or set spec.replicaSoftAntiAffinity to enabled`;
 }
 
 function explainReplica(world: VolumeWorld, draft: VolumeDraft, replica: Replica): void {

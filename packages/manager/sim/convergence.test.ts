@@ -1,0 +1,187 @@
+/**
+ * From whatever state a volume is in, with any one fault, it becomes healthy again by itself, no replica is left over,
+ * no acknowledged write is lost and the last good replica is never deleted. A failing seed is a bug report.
+ */
+import { describe, expect, it } from 'vitest';
+import { SimulatedCluster } from './simulated-cluster.ts';
+
+type Fault = (cluster: SimulatedCluster) => Promise<void> | void;
+
+function pick<T>(random: () => number, items: readonly T[]): T {
+  const item = items[Math.floor(random() * items.length)];
+  if (item === undefined) throw new Error('nothing to pick from');
+  return item;
+}
+
+function processes(cluster: SimulatedCluster, type: string): string[] {
+  return [...cluster.world.processes.values()]
+    .filter((process) => process.type === type && process.state === 'running')
+    .map(({ name }) => name);
+}
+
+const FAULTS: Record<string, Fault> = {
+  'a replica process dies': (cluster) => {
+    const names = processes(cluster, 'replica');
+    if (names.length > 0) cluster.world.kill(pick(cluster.random, names));
+  },
+  'the engine process dies': (cluster) => {
+    for (const name of processes(cluster, 'engine')) cluster.world.kill(name);
+  },
+  'engine and a replica die together': (cluster) => {
+    const names = processes(cluster, 'replica');
+    if (names.length > 0) cluster.world.kill(pick(cluster.random, names));
+    for (const name of processes(cluster, 'engine')) cluster.world.kill(name);
+  },
+  'all replica processes die': (cluster) => {
+    for (const name of processes(cluster, 'replica')) cluster.world.kill(name);
+  },
+  'an instance manager dies': (cluster) => cluster.killInstanceManager(pick(cluster.random, cluster.nodes)),
+  'a node loses power and returns': async (cluster) => {
+    const node = pick(cluster.random, cluster.nodes);
+    cluster.cutPower(node);
+    await cluster.run(Math.floor(cluster.random() * 30_000));
+    await cluster.restorePower(node);
+  },
+  'all nodes lose power and return': async (cluster) => {
+    for (const node of cluster.nodes) cluster.cutPower(node);
+    await cluster.run(5_000);
+    for (const node of cluster.nodes) {
+      await cluster.run(Math.floor(cluster.random() * 20_000));
+      await cluster.restorePower(node);
+    }
+  },
+  'the API server ends all watches': (cluster) => cluster.api.endWatches({ kind: 'gone' }),
+  'the volume is wanted elsewhere': (cluster) => cluster.attach('vol', pick(cluster.random, cluster.nodes)),
+};
+
+function healthy(cluster: SimulatedCluster, replicas: number): boolean {
+  const { stores } = cluster.datastore;
+  const volume = stores.Volume.get('vol');
+  const all = stores.Replica.byIndex('volume', 'vol');
+  return (
+    volume?.status.state === 'attached' &&
+    volume.status.robustness === 'healthy' &&
+    volume.spec.nodeID === volume.status.currentNodeID &&
+    volume.status.blockedBy.length === 0 &&
+    all.length === replicas &&
+    all.every(({ spec }) => spec.failedAt === '' && spec.healthyAt !== '')
+  );
+}
+
+function explain(cluster: SimulatedCluster): string {
+  const { stores } = cluster.datastore;
+  const volume = stores.Volume.get('vol');
+  const engine = stores.Engine.byIndex('volume', 'vol')[0];
+  const replicas = stores.Replica.byIndex('volume', 'vol').map(({ metadata, spec, status }) => ({
+    name: metadata.name,
+    node: spec.nodeID,
+    desire: spec.desireState,
+    failed: spec.failedAt,
+    state: status.currentState,
+  }));
+  return JSON.stringify({ status: volume?.status, engine: engine?.status, spec: engine?.spec, replicas }, null, 1);
+}
+
+async function faultAndRecovery(seed: number, faults: readonly string[], replicas: number): Promise<void> {
+  const cluster = new SimulatedCluster(seed);
+  await cluster.start();
+  try {
+    await cluster.createVolume('vol', replicas);
+    await cluster.attach('vol', pick(cluster.random, cluster.nodes));
+    expect(await cluster.until(() => healthy(cluster, replicas), 60_000), explain(cluster)).toBe(true);
+    for (const name of faults) {
+      await cluster.run(Math.floor(cluster.random() * 3_000));
+      await FAULTS[name]?.(cluster);
+      const recovered = await cluster.until(() => healthy(cluster, replicas), 300_000);
+      expect(recovered, `seed ${seed}, after "${name}": ${explain(cluster)}`).toBe(true);
+      expect(cluster.world.violations, `seed ${seed}, after "${name}"`).toEqual([]);
+    }
+  } finally {
+    await cluster.stop();
+  }
+}
+
+describe('a volume converges', () => {
+  for (const name of Object.keys(FAULTS)) {
+    it(`with three replicas, after: ${name}`, () => faultAndRecovery(1, [name], 3), 60_000);
+    it(`with two replicas, after: ${name}`, () => faultAndRecovery(2, [name], 2), 60_000);
+  }
+
+  it('with one replica, after its process dies', () => faultAndRecovery(3, ['a replica process dies'], 1), 60_000);
+
+  it('through random faults, one after the other', async () => {
+    for (let seed = 100; seed < 104; seed += 1) {
+      const faults = Array.from(
+        { length: 4 },
+        (_, index) => Object.keys(FAULTS)[(seed * 7 + index * 5) % Object.keys(FAULTS).length] ?? '',
+      );
+      await faultAndRecovery(seed, faults, 2 + (seed % 2));
+    }
+  }, 120_000);
+});
+
+describe('a node that stays away', () => {
+  it('is replaced after the replenishment wait, and nothing of it is left when it returns', async () => {
+    const cluster = new SimulatedCluster(7, 4);
+    await cluster.start();
+    try {
+      await cluster.createVolume('vol', 3);
+      await cluster.until(() => cluster.datastore.stores.Replica.size === 3, 10_000);
+      const used = cluster.datastore.stores.Replica.list().map(({ spec }) => spec.nodeID);
+      await cluster.attach('vol', used[0] ?? '');
+      expect(await cluster.until(() => healthy(cluster, 3), 60_000), explain(cluster)).toBe(true);
+      const lost = used[1] ?? '';
+      cluster.cutPower(lost);
+      await cluster.run(590_000);
+      expect(cluster.datastore.stores.Volume.get('vol')?.status.robustness).toBe('degraded');
+      expect(await cluster.until(() => healthy(cluster, 3), 120_000), explain(cluster)).toBe(true);
+      expect(cluster.datastore.stores.Replica.list().map(({ spec }) => spec.nodeID)).not.toContain(lost);
+      await cluster.restorePower(lost);
+      expect(await cluster.until(() => cluster.datastore.stores.Orphan.size === 0, 60_000)).toBe(true);
+      expect(cluster.world.folders.size).toBe(3);
+      expect(cluster.world.violations).toEqual([]);
+    } finally {
+      await cluster.stop();
+    }
+  }, 120_000);
+});
+
+describe('quiet', () => {
+  it('writes nothing while a volume is healthy', async () => {
+    const cluster = new SimulatedCluster(5);
+    await cluster.start();
+    try {
+      await cluster.createVolume('vol', 3);
+      await cluster.attach('vol', 'node-1');
+      expect(await cluster.until(() => healthy(cluster, 3), 60_000), explain(cluster)).toBe(true);
+      await cluster.run(10_000);
+      const before = cluster.api.writes.length;
+      await cluster.run(120_000);
+      expect(cluster.api.writes.slice(before)).toEqual([]);
+    } finally {
+      await cluster.stop();
+    }
+  }, 60_000);
+});
+
+describe('deletion', () => {
+  it('leaves no process and no folder', async () => {
+    const cluster = new SimulatedCluster(6);
+    await cluster.start();
+    try {
+      await cluster.createVolume('vol', 3);
+      await cluster.attach('vol', 'node-2');
+      expect(await cluster.until(() => healthy(cluster, 3), 60_000), explain(cluster)).toBe(true);
+      await cluster.datastore.delete('Volume', 'vol');
+      expect(
+        await cluster.until(() => cluster.datastore.stores.Volume.get('vol') === null, 60_000),
+        explain(cluster),
+      ).toBe(true);
+      expect(cluster.world.processes.size).toBe(0);
+      expect(cluster.world.folders.size).toBe(0);
+      expect(cluster.datastore.stores.VolumeAttachment.size).toBe(0);
+    } finally {
+      await cluster.stop();
+    }
+  }, 60_000);
+});
