@@ -67,6 +67,8 @@ export const limits = {
   replicaStartRetryMs: 3_000,
   /** An engine that ended waits this long for replicas whose processes are coming up, too. */
   engineWaitsForReplicasMs: 5_000,
+  /** A volume that is blocked is looked at this often besides events. */
+  blockedVolumeLookMs: 5_000,
   replicaReuseDelayMinMs: 5_000,
   replicaReuseDelayMaxMs: 3 * 60_000,
   rebuildRetriesMax: 5,

@@ -41,8 +41,11 @@ export class VolumeController {
     const world = observeVolume(this.#context, volume, this.#reuseTimes());
     const draft = planVolume(world);
     await this.#carryOut(world, draft);
-    if (draft.requeueAtMs === null) return done;
-    return { kind: 'waiting', untilMs: Math.max(draft.requeueAtMs, clock.now() + limits.retryDelayMinMs) };
+    // What a volume waits for may come without an event of its relatives (a disk that is back, a back-off that is over).
+    const lookAgainMs = draft.volume.status.blockedBy.length > 0 ? clock.now() + limits.blockedVolumeLookMs : null;
+    const wanted = [draft.requeueAtMs, lookAgainMs].filter((at) => at !== null);
+    if (wanted.length === 0) return done;
+    return { kind: 'waiting', untilMs: Math.max(Math.min(...wanted), clock.now() + limits.retryDelayMinMs) };
   }
 
   async #carryOut(world: VolumeWorld, draft: VolumeDraft): Promise<void> {
