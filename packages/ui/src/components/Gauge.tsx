@@ -5,7 +5,7 @@ import { percent, sizeText } from '../text/size-text.ts';
 interface GaugeProps {
   /** what is measured, for those who do not see the bar */
   label: string;
-  /** such as `used` */
+  /** such as `used`; '' where the head of the column says it */
   word: string;
   usedBytes: number;
   wholeBytes: number;

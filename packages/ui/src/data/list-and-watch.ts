@@ -7,6 +7,7 @@ import { useEffect } from 'react';
 import { applyMessage, applyRows, type StreamRow } from './apply-event.ts';
 import { decodeCollection } from './decode.ts';
 import { keys, STREAM_SCHEMA, type StreamName } from './keys.ts';
+import { dataLimits } from './limits.ts';
 import { openStream } from './live-stream.ts';
 import { getJson, streamUrl } from './rest-client.ts';
 import { noteStreamState } from './stream-states.ts';
@@ -25,6 +26,7 @@ export function useLiveList<S extends StreamName>(stream: S): UseQueryResult<rea
       const isOutrun = client.getQueryState(key)?.dataUpdateCount !== messagesBefore;
       return isOutrun && shown !== undefined ? shown : applyRows(shown, rows);
     },
+    refetchInterval: dataLimits.listPollMs,
     structuralSharing: false,
   });
 }

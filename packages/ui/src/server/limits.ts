@@ -10,6 +10,8 @@ export const serverLimits = {
   requestHeadersMsMax: 30_000,
   /** a frame that a browser sends on a web socket: the page sends none */
   clientFrameBytesMax: 64 << 10,
+  /** the manager pings every 15 s: a web socket that is silent for longer than two pings is dead */
+  streamSilenceMsMax: 40_000,
   /** connections that are open then are cut */
   stopMsMax: 3_000,
 } as const;

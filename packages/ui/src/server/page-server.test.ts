@@ -15,6 +15,7 @@ let folder: string;
 let manager: Server;
 let server: FastifyInstance;
 let address: string;
+let managerUrl: string;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'ui-page-'));
@@ -34,7 +35,7 @@ beforeAll(async () => {
   const sockets = new WebSocketServer({ server: manager, path: '/v1/ws/1s/volumes' });
   sockets.on('connection', (socket) => socket.send('{"data":[]}'));
   await new Promise<void>((resolve) => manager.listen(0, '127.0.0.1', resolve));
-  const managerUrl = `http://127.0.0.1:${(manager.address() as AddressInfo).port}`;
+  managerUrl = `http://127.0.0.1:${(manager.address() as AddressInfo).port}`;
   const settings = readSettings({ LONGHORN_MANAGER_IP: managerUrl, LONGHORN_UI_PORT: '0', HOST: '127.0.0.1' });
   server = await createPageServer(settings, folder);
   address = await server.listen({ host: settings.listenHost, port: settings.listenPort });
@@ -118,6 +119,16 @@ describe('web sockets', () => {
 
   it('are passed on', async () => {
     expect(await open(address)).toBe('{"data":[]}');
+  });
+
+  it('end when their manager falls silent, as it does without power', async () => {
+    const settings = readSettings({ LONGHORN_MANAGER_IP: managerUrl, LONGHORN_UI_PORT: '0', HOST: '127.0.0.1' });
+    const impatient = await createPageServer(settings, folder, 50);
+    const at = await impatient.listen({ host: settings.listenHost, port: settings.listenPort });
+    const socket = new WebSocket(`${at.replace('http', 'ws')}/v1/ws/1s/volumes`, { origin: at });
+    const code = await new Promise((resolve) => socket.on('close', resolve));
+    expect(code).toBe(1006);
+    await impatient.close();
   });
 
   it('are refused to pages of others', async () => {

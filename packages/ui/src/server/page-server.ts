@@ -5,6 +5,7 @@
 import httpProxy from '@fastify/http-proxy';
 import fastifyStatic from '@fastify/static';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import type { WebSocket } from 'ws';
 import { serverLimits } from './limits.ts';
 import { refusal } from './request-guard.ts';
 import type { ServerSettings } from './settings.ts';
@@ -48,8 +49,32 @@ function errorBody(status: number, message: string): object {
   return { type: 'error', status, code: String(status), message, detail: '', links: {}, actions: {} };
 }
 
+/**
+ * Ends a web socket whose manager says nothing, not even a ping: its node may be without power, and no packet would ever tell.
+ * The page sees the end, says that the connection is lost and opens another.
+ */
+function endWhenSilent(page: WebSocket, manager: WebSocket, silenceMsMax: number): void {
+  const end = (): void => {
+    manager.terminate();
+    page.terminate();
+  };
+  let timer = setTimeout(end, silenceMsMax);
+  const heard = (): void => {
+    clearTimeout(timer);
+    timer = setTimeout(end, silenceMsMax);
+  };
+  manager.on('message', heard);
+  manager.on('ping', heard);
+  manager.on('close', () => clearTimeout(timer));
+  page.on('close', () => clearTimeout(timer));
+}
+
 /** The server, not listening yet. `webFolder` holds the built page. */
-export async function createPageServer(settings: ServerSettings, webFolder: string): Promise<FastifyInstance> {
+export async function createPageServer(
+  settings: ServerSettings,
+  webFolder: string,
+  streamSilenceMsMax: number = serverLimits.streamSilenceMsMax,
+): Promise<FastifyInstance> {
   const server = fastify({
     logger: false,
     forceCloseConnections: true,
@@ -73,6 +98,7 @@ export async function createPageServer(settings: ServerSettings, webFolder: stri
     rewritePrefix: '/v1',
     websocket: true,
     wsServerOptions: { maxPayload: serverLimits.clientFrameBytesMax },
+    wsHooks: { onConnect: (_context, page, manager) => endWhenSilent(page, manager, streamSilenceMsMax) },
     undici: {
       connections: serverLimits.upstreamConnectionsMax,
       headersTimeout: serverLimits.upstreamHeadersMsMax,

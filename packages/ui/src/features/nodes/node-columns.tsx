@@ -80,14 +80,7 @@ export const nodeColumns: readonly Column<Node>[] = [
     getValue: (node) => space(disksOf(node)).scheduledBytes,
     render: (node) => {
       const { scheduledBytes, usableBytes } = space(disksOf(node));
-      return (
-        <Gauge
-          label={`Allocated on ${node.name}`}
-          word="allocated"
-          usedBytes={scheduledBytes}
-          wholeBytes={usableBytes}
-        />
-      );
+      return <Gauge label={`Allocated on ${node.name}`} word="" usedBytes={scheduledBytes} wholeBytes={usableBytes} />;
     },
   },
   {

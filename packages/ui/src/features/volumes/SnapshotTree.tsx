@@ -11,7 +11,7 @@ import { sizeText } from '../../text/size-text.ts';
 import { ageText } from '../../text/time-text.ts';
 import { useOpenDialog } from './open-dialog.ts';
 import { HEAD, snapshotTree, type TreeRow } from './snapshot-tree.ts';
-import { deleteSnapshotRefusal, revertRefusal, takeSnapshotRefusal } from './volume-permits.ts';
+import { deleteSnapshotRefusal, revertRefusal, revertToRefusal, takeSnapshotRefusal } from './volume-permits.ts';
 import './SnapshotTree.css';
 
 function SnapshotFacts({ row }: { row: TreeRow }) {
@@ -33,7 +33,7 @@ function SnapshotFacts({ row }: { row: TreeRow }) {
 function SnapshotRow({ row, volume }: { row: TreeRow; volume: Volume }) {
   const open = useOpenDialog();
   const { snapshot, level, isHead, isLive } = row;
-  const cannotRevert = revertRefusal(volume, snapshot);
+  const cannotRevert = revertToRefusal(volume, snapshot);
   return (
     <li className="snapshot-row" data-live={isLive} data-snapshot={snapshot.name} style={{ '--tree-level': level }}>
       <SnapshotFacts row={row} />
@@ -44,7 +44,7 @@ function SnapshotRow({ row, volume }: { row: TreeRow; volume: Volume }) {
             variant="default"
             disabled={cannotRevert !== null}
             aria-label={`Revert to ${snapshot.name}`}
-            aria-describedby={cannotRevert === null ? undefined : 'revert-refusal'}
+            aria-describedby={cannotRevert === null || snapshot.removed ? undefined : 'revert-refusal'}
             onClick={() => open({ kind: 'revert-snapshot', volume: volume.name, snapshot: snapshot.name })}
           >
             Revert
@@ -86,8 +86,7 @@ function Rows({ volume, showsAll }: { volume: Volume; showsAll: boolean }) {
     );
   }
   const rows = snapshotTree(snapshots.data, showsAll);
-  const example = rows.find(({ isHead }) => !isHead);
-  const refusal = example === undefined ? null : revertRefusal(volume, example.snapshot);
+  const refusal = rows.some(({ isHead }) => !isHead) ? revertRefusal(volume) : null;
   return (
     <Stack gap="xs">
       {snapshots.error !== null && <ErrorNotice title="The snapshots cannot be read again" error={snapshots.error} />}

@@ -34,13 +34,17 @@ export function deleteSnapshotRefusal(volume: Volume): Refusal {
 }
 
 /** Reverting throws away what was written since, so nothing may use the volume meanwhile. */
-export function revertRefusal(volume: Volume, snapshot: Snapshot): Refusal {
-  if (snapshot.removed) return 'The snapshot is being removed.';
+export function revertRefusal(volume: Volume): Refusal {
   if (!('snapshotRevert' in volume.actions)) return 'Attach the volume in maintenance mode first.';
   if (currentController(volume)?.running !== true) return 'The engine is not running yet.';
   return isInMaintenance(volume)
     ? null
     : 'Only in maintenance mode, in which nothing can write: detach the volume, then attach it in maintenance mode.';
+}
+
+/** One snapshot may be no target although others are. */
+export function revertToRefusal(volume: Volume, snapshot: Snapshot): Refusal {
+  return snapshot.removed ? 'The snapshot is being removed.' : revertRefusal(volume);
 }
 
 /** Attached without a device. */

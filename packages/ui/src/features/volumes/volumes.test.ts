@@ -8,7 +8,7 @@ import { HEAD, snapshotTree } from './snapshot-tree.ts';
 import { healthChanges } from './volume-announcements.ts';
 import { volumeColumns } from './volume-columns.tsx';
 import { replicaHealth, replicasByNode, replicaSummary, volumeHealth, volumeReasons } from './volume-health.ts';
-import { attachRefusal, detachRefusal, revertRefusal, takeSnapshotRefusal } from './volume-permits.ts';
+import { attachRefusal, detachRefusal, revertRefusal, revertToRefusal, takeSnapshotRefusal } from './volume-permits.ts';
 
 function volume(change: (fake: FakeVolume) => void = () => undefined, fields: object = {}): Volume {
   const fake = fakeVolume('data', 2 ** 31, 3);
@@ -127,10 +127,10 @@ describe('permits', () => {
   });
 
   it('let a volume be reverted in maintenance mode only', () => {
-    expect(revertRefusal(volume(maintain), snapshot)).toBeNull();
-    expect(revertRefusal(volume(attach), snapshot)).toMatch(/maintenance mode/);
-    expect(revertRefusal(volume(), snapshot)).toMatch(/Attach the volume in maintenance mode/);
-    expect(revertRefusal(volume(maintain), { ...snapshot, removed: true })).toMatch(/being removed/);
+    expect(revertToRefusal(volume(maintain), snapshot)).toBeNull();
+    expect(revertRefusal(volume(attach))).toMatch(/maintenance mode/);
+    expect(revertRefusal(volume())).toMatch(/Attach the volume in maintenance mode/);
+    expect(revertToRefusal(volume(maintain), { ...snapshot, removed: true })).toMatch(/being removed/);
   });
 });
 
