@@ -14,11 +14,15 @@ export interface OwnershipQuestion {
   isAvailable: (node: string) => boolean;
 }
 
+/**
+ * A manager whose node is given up may live on; it must neither fight with the one that took over, nor with others in its
+ * place. So: the preferred one if it is available, else the current one if it is, else whoever is available takes over;
+ * if nobody is, the preferred and then the current one go on, as far as they live.
+ */
 export function isResponsible({ me, preferred, current, isAvailable }: OwnershipQuestion): boolean {
-  // A manager whose node is given up but which lives on must not fight with the one that took over.
   if (isAvailable(preferred)) return me === preferred;
-  if (me === preferred && (current === '' || !isAvailable(current))) return true;
-  return me === current || !isAvailable(current);
+  if (isAvailable(current)) return me === current;
+  return isAvailable(me) || me === preferred || (preferred === '' && (me === current || current === ''));
 }
 
 function readyReason(node: Node): string {
