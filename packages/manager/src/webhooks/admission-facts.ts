@@ -123,6 +123,20 @@ async function ofNode(datastore: Datastore, name: string): Promise<Partial<Admis
   };
 }
 
+/** Names of all nodes; the API server is asked for a wanted one that the cache does not know yet. */
+async function existingNodes(datastore: Datastore, wanted: readonly string[]): Promise<string[]> {
+  const names = new Set(
+    datastore
+      .store('Node')
+      .list()
+      .map((node) => node.metadata.name),
+  );
+  for (const name of wanted) {
+    if (name !== '' && !names.has(name) && (await find(datastore, 'Node', name)) !== null) names.add(name);
+  }
+  return [...names];
+}
+
 /** Replicas of a volume as the API server has them now: the cache may not know yet that another one was deleted. */
 async function freshReplicas(datastore: Datastore, volume: string): Promise<Replica[]> {
   const cached = datastore.store('Replica').byIndex('volume', volume);
@@ -145,7 +159,9 @@ export async function gatherFacts(
       const { name } = object.metadata;
       const image = object.spec.image === '' ? settingOf(facts, 'default-engine-image') : object.spec.image;
       const engineImage = image === '' ? null : await find(datastore, 'EngineImage', engineImageName(image));
-      return { ...facts, ...(await ofVolume(datastore, name)), engineImage };
+      const { nodeID, migrationNodeID } = object.spec;
+      const nodeNames = await existingNodes(datastore, [nodeID, migrationNodeID]);
+      return { ...facts, ...(await ofVolume(datastore, name)), engineImage, nodeNames };
     }
     case 'Engine':
       return { ...facts, ...(await ofVolume(datastore, object.spec.volumeName)) };
@@ -158,16 +174,9 @@ export async function gatherFacts(
     case 'Snapshot':
       return { ...facts, ...(await ofVolume(datastore, object.spec.volume)) };
     case 'VolumeAttachment': {
-      const nodes = new Set(
-        datastore
-          .store('Node')
-          .list()
-          .map((node) => node.metadata.name),
-      );
-      for (const { nodeID } of Object.values(object.spec.attachmentTickets)) {
-        if (nodeID !== '' && !nodes.has(nodeID) && (await find(datastore, 'Node', nodeID)) !== null) nodes.add(nodeID);
-      }
-      return { ...facts, ...(await ofVolume(datastore, object.spec.volume)), nodeNames: [...nodes] };
+      const wanted = Object.values(object.spec.attachmentTickets).map(({ nodeID }) => nodeID);
+      const nodeNames = await existingNodes(datastore, wanted);
+      return { ...facts, ...(await ofVolume(datastore, object.spec.volume)), nodeNames };
     }
     case 'Node':
       return { ...facts, ...(await ofNode(datastore, object.metadata.name)) };

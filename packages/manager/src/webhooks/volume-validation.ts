@@ -67,6 +67,7 @@ export function validateUpdatedVolume(volume: Volume, old: Volume, facts: Admiss
     ...validateFields(volume, old),
     ...validateImage(volume, old, facts),
     ...validateLocalityChange(volume, old, facts),
+    ...validateTarget(volume, old, facts),
     ...validateMigration(volume, old),
     ...validateSnapshotUsage(volume, old, facts),
     ...notBuiltInVolume(volume.spec, old.spec),
@@ -109,7 +110,12 @@ function validateReplicaCount(volume: Volume, old: Volume | null): Problem[] {
   if (!differs(old, volume, 'numberOfReplicas', 'dataLocality', 'cloneMode')) return [];
   const count = spec.numberOfReplicas;
   if (count < 1 || count > REPLICAS_MAX) {
-    return [invalid('spec.numberOfReplicas', `replica count value ${count} must between 1 to ${REPLICAS_MAX}`)];
+    return [
+      invalid(
+        'spec.numberOfReplicas',
+        `replica count value ${count} must between 1 to ${REPLICAS_MAX}: set spec.numberOfReplicas`,
+      ),
+    ];
   }
   if (spec.dataLocality === 'strict-local' && count !== 1) {
     return [
@@ -341,6 +347,20 @@ function validateLocalityChange(volume: Volume, old: Volume, facts: AdmissionFac
     }
   }
   return [];
+}
+
+/**
+ * A volume that is sent to a node that does not exist would be detached for nothing. Only a change is refused: a new
+ * volume may come from another cluster, with the name of a node of that one, which attaching clears.
+ */
+function validateTarget(volume: Volume, old: Volume, facts: AdmissionFacts): Problem[] {
+  return (['nodeID', 'migrationNodeID'] as const).flatMap((field) => {
+    const target = volume.spec[field];
+    if (target === '' || !differs(old, volume, field) || facts.nodeNames.includes(target)) return [];
+    const known = facts.nodeNames.toSorted().slice(0, 10).join(', ');
+    const message = `spec.${field}: node ${JSON.stringify(target.slice(0, 60))} does not exist, use one of ${known}`;
+    return [invalid(`spec.${field}`, message)];
+  });
 }
 
 function validateMigration(volume: Volume, old: Volume): Problem[] {
