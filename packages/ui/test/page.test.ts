@@ -81,7 +81,6 @@ describe.skipIf(executable === null)('the page', { timeout: 60_000 }, () => {
     });
     page.on('pageerror', (error) => complaints.push(String(error)));
     await page.setViewportSize({ width: 1280, height: 800 });
-    await page.goto(address);
   }, 120_000);
 
   afterAll(async () => {
@@ -89,6 +88,19 @@ describe.skipIf(executable === null)('the page', { timeout: 60_000 }, () => {
     await server.close();
     await manager.stop();
     rmSync(web, { recursive: true, force: true });
+  });
+
+  it('shows why a list cannot be read, and reads it when asked to', async () => {
+    manager.fail('the webhook of the manager does not answer');
+    await page.goto(address);
+    await page.getByText('Reading the volumes …').waitFor();
+    const notice = page.getByRole('alert');
+    await notice.waitFor();
+    expect(await notice.textContent()).toContain('the webhook of the manager does not answer');
+    await shoot('unreadable');
+    manager.fail(null);
+    await notice.getByRole('button', { name: 'Try again' }).click();
+    await notice.waitFor({ state: 'detached' });
   });
 
   it('says that there are no volumes yet', async () => {
@@ -133,6 +145,10 @@ describe.skipIf(executable === null)('the page', { timeout: 60_000 }, () => {
     await dialog().getByRole('button', { name: 'Attach' }).click();
     await row('data').getByText('Healthy', { exact: true }).first().waitFor();
     await row('data').getByText('3 of 3 healthy').waitFor();
+    await page.getByRole('button', { name: 'Actions on data' }).click();
+    expect(await page.getByRole('menuitem', { name: /^Attach/ }).textContent()).toContain('only a detached one');
+    await shoot('menu');
+    await page.keyboard.press('Escape');
     expect(manager.volumes.get('data')?.ticket).toBe('longhorn-ui');
     expect(await row('data').textContent()).toContain('node-b');
   });

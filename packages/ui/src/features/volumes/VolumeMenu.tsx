@@ -28,9 +28,13 @@ export function VolumeMenu({ volume }: { volume: Volume }) {
         {entries.map(({ kind, label, refusal }) => (
           <Menu.Item
             key={kind}
-            disabled={refusal !== null}
-            onClick={() => open({ kind, volume: volume.name })}
-            {...(kind === 'delete' ? { className: 'menu-danger' } : {})}
+            // Not `disabled`: keyboard and screen reader must reach the reason.
+            aria-disabled={refusal !== null}
+            closeMenuOnClick={refusal === null}
+            onClick={() => {
+              if (refusal === null) open({ kind, volume: volume.name });
+            }}
+            className={refusal !== null ? 'menu-refused' : kind === 'delete' ? 'menu-danger' : 'menu-entry'}
           >
             {label}
             {refusal !== null && (
