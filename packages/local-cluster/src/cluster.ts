@@ -26,7 +26,7 @@ import { scheduler } from './controllers/scheduler.ts';
 import { ServiceProxy, type Exposure } from './controllers/service-proxy.ts';
 import { serviceResolver } from './controllers/services.ts';
 import { clusterToken, writeKubeconfig } from './io/kubeconfig.ts';
-import { nodesMax, stopFirstMs, stopSecondMs } from './limits.ts';
+import { nodesMax, stopBetweenMs, stopFirstMs, stopSecondMs } from './limits.ts';
 import { applyManifests } from './manifests.ts';
 import type { DiskKind } from './node/disk.ts';
 import type { ImageMap } from './node/image-map.ts';
@@ -60,6 +60,13 @@ export interface ClusterOptions {
 const endsLast = (pod: KubeObject): boolean =>
   pod.metadata.labels?.['longhorn.io/component'] === 'instance-manager' ||
   valueAt(pod, 'metadata', 'labels', 'longhorn.io/component') === 'share-manager';
+
+/**
+ * Engines end before the replicas of any node do: an engine that loses its replicas while it writes out what its
+ * device still holds cannot finish that. `longhorn [flags] controller …` is upstream's command line.
+ */
+const isEngine = (argv: string[]): boolean =>
+  argv.includes('controller') && argv.some((word) => /(^|\/)longhorn(\.mjs)?$/.test(word));
 
 export class Cluster {
   readonly #options: ClusterOptions;
@@ -284,6 +291,7 @@ export class Cluster {
         note(`${point} is mounted from a volume and in use; its data was written out, the mount is taken away`);
     const kubelets = machines.flatMap((machine) => machine.kubelet ?? []);
     await Promise.all(kubelets.map((kubelet) => kubelet.stopPods((pod) => !endsLast(pod), stopFirstMs)));
+    await this.#processes.ask(NODE_MARK, `${this.#id}/`, isEngine, stopBetweenMs);
     await Promise.all(kubelets.map((kubelet) => kubelet.stopPods(endsLast, stopSecondMs)));
     await Promise.all(machines.map((machine) => machine.shutDown()));
     await this.#filter?.clean();

@@ -49,8 +49,12 @@ export const podAddressesLast = 254;
 export const killRoundsMax = 250;
 export const killRoundMs = 20;
 /** Time that `up` gives all pods to end by themselves when it stops, first the managers, then the rest. */
-export const stopFirstMs = 5_000;
-export const stopSecondMs = 9_000;
+export const stopFirstMs = 4_000;
+export const stopSecondMs = 8_000;
+/** Between the two: time for programs that others of the second part serve, so that they can end in good order. */
+export const stopBetweenMs = 4_000;
+/** Time to write out one file system or device at the stop. */
+export const flushMsMax = 3_000;
 /** Longest wait for a process that was sent SIGKILL. */
 export const killedMsMax = 5_000;
 /** Log folders of pods that are gone, kept per node. */
@@ -64,5 +68,5 @@ export const proxyConnectionsMax = 1024;
 
 assert(webhookTimeoutMs <= webhookTimeoutMsMax);
 assert(restartBackoffMsMin <= restartBackoffMsMax);
-assert(stopFirstMs + stopSecondMs < 20_000, 'an orderly stop ends within 20 s');
+assert(flushMsMax + stopFirstMs + stopBetweenMs + stopSecondMs < 20_000, 'an orderly stop ends within 20 s');
 assert(podAddressesFirst > 1 && podAddressesLast < 255);

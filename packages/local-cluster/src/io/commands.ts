@@ -15,17 +15,12 @@ export class CommandError extends Error {
 }
 
 /** Runs a program and returns what it printed; `input` goes to its standard input. */
-export function run(command: string, args: readonly string[], input = ''): Promise<string> {
+export function run(command: string, args: readonly string[], input = '', timeout = commandMsMax): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = execFile(
-      command,
-      args,
-      { maxBuffer: outputBytesMax, timeout: commandMsMax },
-      (error, stdout, stderr) => {
-        if (error === null) resolve(stdout);
-        else reject(new CommandError(`${command} ${args.join(' ')}`, stderr || error.message, error));
-      },
-    );
+    const child = execFile(command, args, { maxBuffer: outputBytesMax, timeout }, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout);
+      else reject(new CommandError(`${command} ${args.join(' ')}`, stderr || error.message, error));
+    });
     // A program that ends without reading its input says by its exit code what that means.
     child.stdin?.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPIPE') reject(error);

@@ -41,6 +41,8 @@ export interface LoopDevice {
   /** major:minor */
   device: string;
   backingFile: string;
+  /** the kernel's number of this attachment, never used twice; 0 on kernels before 5.15 */
+  sequence: number;
 }
 
 /** Loop devices that have a file behind them; a deleted one is named as it was. */
@@ -56,7 +58,15 @@ export function loopDevices(): LoopDevice[] {
         .trim()
         .replace(/ \(deleted\)$/, '');
       const device = readFileSync(join(folder, name, 'dev'), 'utf8').trim();
-      return [{ path: `/dev/${name}`, device, backingFile }];
+      const sequence = join(folder, name, 'diskseq');
+      return [
+        {
+          path: `/dev/${name}`,
+          device,
+          backingFile,
+          sequence: existsSync(sequence) ? Number(readFileSync(sequence, 'utf8')) : 0,
+        },
+      ];
     });
 }
 

@@ -71,6 +71,22 @@ export class Processes {
     }
   }
 
+  /** Asks those of the marked processes to end whose command line is chosen, and waits at most this long for them. */
+  async ask(variable: string, prefix: string, chosen: (argv: string[]) => boolean, limitMs: number): Promise<void> {
+    const pids: number[] = [];
+    for (const pid of await this.marked(variable, prefix)) {
+      // Errors: it has ended meanwhile.
+      const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+      if (chosen(line.split('\0'))) pids.push(pid);
+    }
+    this.#signal(pids, 'SIGTERM');
+    for (let waited = 0; waited < limitMs && pids.length > 0; waited += killRoundMs * 5) {
+      const left = new Set(await this.marked(variable, prefix));
+      if (!pids.some((pid) => left.has(pid))) return;
+      await this.#wait(killRoundMs * 5);
+    }
+  }
+
   /** Kills all marked processes and waits until they are gone; returns those that would not go. */
   async kill(variable: string, prefix: string): Promise<number[]> {
     for (let round = 0; round < killRoundsMax; round++) {
