@@ -59,7 +59,7 @@ export class SimulatedCluster {
   }
 
   async start(): Promise<void> {
-    void this.api.watch(CORE_RESOURCES.pods, NAMESPACE, '', (event) => this.#onPod(event), this.#stop.signal);
+    void this.#watchPods();
     for (const node of this.nodes) await this.#addNode(node);
     for (const node of this.nodes) await this.#startManager(node);
     await this.run(5_000);
@@ -152,6 +152,12 @@ export class SimulatedCluster {
         status: { phase: 'Failed', containerStatuses: [{ ready: false }] },
       });
     }
+  }
+
+  /** The kubelets' view of pods; a watch that ends is taken up again at once. */
+  async #watchPods(): Promise<void> {
+    while (!this.#stop.signal.aborted)
+      await this.api.watch(CORE_RESOURCES.pods, NAMESPACE, '', (event) => this.#onPod(event), this.#stop.signal);
   }
 
   #setKubeReady(node: string, status: string): void {
