@@ -254,7 +254,7 @@ const snapshotAndRevert: Step = {
     const before = await treeChecksum(join(folder, 'tree'));
     await run('sync', ['-f', folder]);
     await context.rest.action(STORY, 'snapshotCreate', { name: 'before', labels: {} });
-    rmSync(join(folder, 'tree', '.bin'), { recursive: true, force: true });
+    rmSync(join(folder, 'tree', 'vitest'), { recursive: true, force: true });
     writeFileSync(join(folder, 'tree', 'added-after'), 'not in the snapshot\n'.repeat(100_000), { flush: true });
     await unmount(folder);
     await detach(context, STORY);
