@@ -82,7 +82,7 @@ function explain(cluster: SimulatedCluster): string {
   return JSON.stringify({ status: volume?.status, engine: engine?.status, spec: engine?.spec, replicas }, null, 1);
 }
 
-async function faultAndRecovery(seed: number, faults: readonly string[], replicas: number): Promise<void> {
+async function expectRecovery(seed: number, faults: readonly string[], replicas: number): Promise<void> {
   const cluster = new SimulatedCluster(seed);
   await cluster.start();
   try {
@@ -103,11 +103,11 @@ async function faultAndRecovery(seed: number, faults: readonly string[], replica
 
 describe('a volume converges', () => {
   for (const name of Object.keys(FAULTS)) {
-    it(`with three replicas, after: ${name}`, () => faultAndRecovery(1, [name], 3), 60_000);
-    it(`with two replicas, after: ${name}`, () => faultAndRecovery(2, [name], 2), 60_000);
+    it(`with three replicas, after: ${name}`, () => expectRecovery(1, [name], 3), 60_000);
+    it(`with two replicas, after: ${name}`, () => expectRecovery(2, [name], 2), 60_000);
   }
 
-  it('with one replica, after its process dies', () => faultAndRecovery(3, ['a replica process dies'], 1), 60_000);
+  it('with one replica, after its process dies', () => expectRecovery(3, ['a replica process dies'], 1), 60_000);
 
   it('through random faults, one after the other', async () => {
     for (let seed = 100; seed < 104; seed += 1) {
@@ -115,7 +115,7 @@ describe('a volume converges', () => {
         { length: 4 },
         (_, index) => Object.keys(FAULTS)[(seed * 7 + index * 5) % Object.keys(FAULTS).length] ?? '',
       );
-      await faultAndRecovery(seed, faults, 2 + (seed % 2));
+      await expectRecovery(seed, faults, 2 + (seed % 2));
     }
   }, 120_000);
 });

@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest';
+import { newObject, type Volume } from '@longhorn/shared-types';
+import { planAttachment } from './plan.ts';
+
+interface Ticket {
+  id: string;
+  type: string;
+  node: string;
+  disableFrontend?: string;
+}
+
+function plan(
+  tickets: Ticket[],
+  volume: Partial<{
+    nodeID: string;
+    current: string;
+    state: Volume['status']['state'];
+    robustness: Volume['status']['robustness'];
+    disableFrontend: boolean;
+  }> = {},
+  cordoned: string[] = [],
+  detaches = false,
+): ReturnType<typeof planAttachment> {
+  const object = newObject('Volume', 'ns', 'v');
+  Object.assign(object.spec, { nodeID: volume.nodeID ?? '', disableFrontend: volume.disableFrontend ?? false });
+  Object.assign(object.status, {
+    state: volume.state ?? 'detached',
+    robustness: volume.robustness ?? 'unknown',
+    currentNodeID: volume.current ?? '',
+  });
+  const attachment = newObject('VolumeAttachment', 'ns', 'v');
+  attachment.spec.volume = 'v';
+  for (const { id, type, node, disableFrontend } of tickets) {
+    attachment.spec.attachmentTickets[id] = {
+      id,
+      type,
+      nodeID: node,
+      generation: 3,
+      parameters: disableFrontend === undefined ? {} : { disableFrontend },
+    };
+  }
+  return planAttachment({
+    nowMs: 0,
+    volume: object,
+    attachment,
+    cordonedNodes: new Set(cordoned),
+    detachesCordoned: detaches,
+  });
+}
+
+const csi = (node: string, id = 'c'): Ticket => ({ id, type: 'csi-attacher', node, disableFrontend: 'false' });
+const api = (node: string, id = 'a'): Ticket => ({ id, type: 'longhorn-api', node });
+const snapshot = (node: string): Ticket => ({ id: 's', type: 'snapshot-controller', node, disableFrontend: 'any' });
+
+describe('where a volume is to be', () => {
+  const attached = (node: string): Parameters<typeof plan>[1] => ({ nodeID: node, current: node, state: 'attached' });
+  const cases: [string, ReturnType<typeof plan>, string][] = [
+    ['nowhere without a ticket', plan([]), ''],
+    ['where the only ticket says', plan([csi('n1')]), 'n1'],
+    ['where the ticket of the highest priority says', plan([csi('n1'), api('n2')]), 'n2'],
+    ['where the first of equals says', plan([csi('n2', 'b'), csi('n1', 'a')]), 'n1'],
+    ['not yet while it is detaching', plan([csi('n1')], { state: 'detaching' }), ''],
+    ['not while it is faulted', plan([csi('n1')], { robustness: 'faulted' }), ''],
+    ['where it is, while a ticket wants it there', plan([csi('n1'), api('n2')], attached('n1')), 'n1'],
+    ['away when its ticket is gone', plan([csi('n2')], attached('n1')), ''],
+    ['away when it is faulted', plan([csi('n1')], { ...attached('n1'), robustness: 'faulted' }), ''],
+    ['away when only snapshots hold it and a workload waits', plan([snapshot('n1'), csi('n2')], attached('n1')), ''],
+    ['where a snapshot holds it when nobody waits', plan([snapshot('n1')], attached('n1')), 'n1'],
+    [
+      'away when no ticket there fits its frontend',
+      plan([csi('n1')], { ...attached('n1'), disableFrontend: true }),
+      '',
+    ],
+    ['away from a cordoned node when that is set', plan([api('n1')], attached('n1'), ['n1'], true), ''],
+    ['on a cordoned node otherwise', plan([api('n1')], attached('n1'), ['n1'], false), 'n1'],
+  ];
+  it.each(cases)('%s', (_name, { volume }, expected) => {
+    expect(volume.spec.nodeID).toBe(expected);
+  });
+
+  it('takes the frontend from the ticket that won', () => {
+    expect(plan([{ ...api('n1'), disableFrontend: 'true' }]).volume.spec.disableFrontend).toBe(true);
+    expect(plan([csi('n1')], { disableFrontend: true }).volume.spec.disableFrontend).toBe(false);
+  });
+});
+
+describe('what a ticket is told', () => {
+  const cases: [string, ReturnType<typeof plan>, string, boolean, string][] = [
+    ['satisfied', plan([csi('n1')], { nodeID: 'n1', current: 'n1', state: 'attached' }), 'c', true, ''],
+    ['still attaching', plan([csi('n1')], { nodeID: 'n1', state: 'attaching' }), 'c', false, ''],
+    [
+      'attached elsewhere',
+      plan([csi('n1'), csi('n2', 'd')], { nodeID: 'n1', current: 'n1', state: 'attached' }),
+      'd',
+      false,
+      'the volume is currently attached to different node n1 ',
+    ],
+    [
+      'attached in another way',
+      plan([{ ...api('n1'), disableFrontend: 'true' }, csi('n1')], { nodeID: 'n1', current: 'n1', state: 'attached' }),
+      'a',
+      false,
+      'volume v has already attached to node n1 with incompatible parameters',
+    ],
+  ];
+  it.each(cases)('%s', (_name, { attachment }, id, satisfied, message) => {
+    const status = attachment.status.attachmentTicketStatuses[id];
+    expect(status?.satisfied).toBe(satisfied);
+    expect(status?.generation).toBe(3);
+    expect(status?.conditions[0]?.message).toBe(message);
+  });
+});
