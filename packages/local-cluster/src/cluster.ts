@@ -26,7 +26,7 @@ import { scheduler } from './controllers/scheduler.ts';
 import { ServiceProxy, type Exposure } from './controllers/service-proxy.ts';
 import { serviceResolver } from './controllers/services.ts';
 import { clusterToken, writeKubeconfig } from './io/kubeconfig.ts';
-import { nodesMax, stopBetweenMs, stopFirstMs, stopSecondMs } from './limits.ts';
+import { instancesMax, nodesMax, stopBetweenMs, stopFirstMs, stopSecondMs } from './limits.ts';
 import { applyManifests } from './manifests.ts';
 import type { DiskKind } from './node/disk.ts';
 import type { ImageMap } from './node/image-map.ts';
@@ -114,6 +114,8 @@ export class Cluster {
   /** Starts the cluster of a folder; what an earlier one left behind is removed first. */
   static async start(options: ClusterOptions): Promise<Cluster> {
     if (options.nodes < 1 || options.nodes > nodesMax) throw new Error(`--nodes must be 1 to ${nodesMax}`);
+    if (options.instance < 0 || options.instance > instancesMax)
+      throw new Error(`--instance must be 0 to ${instancesMax}`);
     const cluster = new Cluster(options);
     try {
       await cluster.#start();

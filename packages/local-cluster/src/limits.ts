@@ -63,6 +63,8 @@ export const oldPodLogsKept = 30;
 export const nodeGraceMs = 10_000;
 /** Nodes of one cluster: 127.0.0.2 to 127.0.0.201. */
 export const nodesMax = 200;
+/** Clusters beside each other: from 100 on their pods would have the addresses of another one's services. */
+export const instancesMax = 99;
 /** Connections that one Service's address carries at a time. */
 export const proxyConnectionsMax = 1024;
 

@@ -30,6 +30,8 @@ export class ServiceProxy implements Controller {
   readonly #parts: ControllerParts;
   readonly #queue: WorkQueue;
   readonly #listeners = new Map<string, Listener>();
+  /** ports that this user may not listen on */
+  readonly #refused = new Set<string>();
   #turn = 0;
   #unsubscribe: () => void = () => undefined;
 
@@ -65,9 +67,17 @@ export class ServiceProxy implements Controller {
     const names = new Set(wanted.map(({ port }) => `${key}:${port}`));
     for (const known of this.#listeners.keys())
       if (known.startsWith(`${key}:`) && !names.has(known)) await this.#close(known);
-    for (const { address, port } of wanted)
-      if (!this.#listeners.has(`${key}:${port}`))
-        await this.#listen(`${key}:${port}`, address, port, namespace, name, port);
+    for (const { address, port } of wanted) {
+      const listener = `${key}:${port}`;
+      if (this.#listeners.has(listener) || this.#refused.has(listener)) continue;
+      try {
+        await this.#listen(listener, address, port, namespace, name, port);
+      } catch (error) {
+        if (!(error instanceof Error && 'code' in error && error.code === 'EACCES')) throw error;
+        this.#refused.add(listener);
+        this.#parts.note(`Service ${key}: only root may listen on port ${port}; it has no address of its own here`);
+      }
+    }
   }
 
   #listen(
