@@ -3,7 +3,7 @@
  * and kubectl against local-cluster as users type it.
  */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -11,7 +11,7 @@ import { Cluster } from '../src/cluster.ts';
 import { at } from '../src/kube.ts';
 import { RestError } from '../src/rest.ts';
 import { ShellError } from '../src/shell.ts';
-import { deleteVolume, volumeManifest, waitState } from '../src/volumes.ts';
+import { attach, deleteVolume, describeVolume, detach, replicasOf, volumeManifest, waitState } from '../src/volumes.ts';
 import { waitFor } from '../src/wait.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'longhorn-input-'));
@@ -26,6 +26,21 @@ afterAll(async () => {
   await cluster.stop();
   rmSync(folder, { recursive: true, force: true });
 });
+
+/** Refusal of a kubectl call; fails when it is taken. */
+async function refused(...args: string[]): Promise<string> {
+  try {
+    await cluster.kubectl(['-n', 'longhorn-system', ...args]);
+  } catch (error) {
+    if (error instanceof ShellError) return error.message;
+    throw error;
+  }
+  throw new Error(`kubectl ${args.join(' ')} was taken`);
+}
+
+function patch(resource: string, name: string, change: unknown): string[] {
+  return ['patch', `${resource}.longhorn.io`, name, '--type=merge', '-p', JSON.stringify(change)];
+}
 
 /** The refusal's text; fails when the manifest is taken. */
 async function refusedByKubectl(manifest: unknown): Promise<string> {
@@ -103,41 +118,155 @@ describe('a volume', () => {
   });
 
   it('with more replicas than nodes says why it is not scheduled under hard anti-affinity, and is under soft', async () => {
-    await cluster.kube.create('volumes', volumeManifest('four', 16 * MIB, 4));
-    await waitFor('the volume says what it lacks', 30_000, async () => {
-      const blocked = JSON.stringify(at(await cluster.kube.get('volumes', 'four'), 'status.blockedBy') ?? []);
-      return /affinity|node|schedul/i.test(blocked);
-    });
-    await cluster.kube.merge('volumes', 'four', { spec: { replicaSoftAntiAffinity: 'enabled' } });
-    await waitFor('all four replicas have a disk', 30_000, async () => {
-      const replicas = (await cluster.kube.list('replicas')).filter((r) => at(r, 'spec.volumeName') === 'four');
-      return (
-        replicas.length === 4 &&
-        replicas.every((r) => at(r, 'spec.diskID') !== undefined && at(r, 'spec.diskID') !== '')
+    await cluster.kubectl(['create', '-f', '-'], JSON.stringify(volumeManifest('four', 16 * MIB, 4)));
+    await cluster.rest.post('/v1/volumes', { name: 'four-rest', size: '16Mi', numberOfReplicas: 4 });
+    for (const name of ['four', 'four-rest']) {
+      await waitFor(
+        `volume ${name} says what it lacks`,
+        30_000,
+        async () => {
+          const blocked = JSON.stringify(at(await cluster.kube.get('volumes', name), 'status.blockedBy') ?? []);
+          return /anti-affinity.*numberOfReplicas.*replicaSoftAntiAffinity/.test(blocked);
+        },
+        () => describeVolume(cluster, name),
       );
-    });
-    await deleteVolume(cluster, 'four');
+    }
+    await cluster.kubectl([
+      '-n',
+      'longhorn-system',
+      ...patch('volumes', 'four', { spec: { replicaSoftAntiAffinity: 'enabled' } }),
+    ]);
+    await cluster.rest.action('four-rest', 'updateReplicaSoftAntiAffinity', { replicaSoftAntiAffinity: 'enabled' });
+    for (const name of ['four', 'four-rest']) {
+      await waitFor(
+        `all four replicas of ${name} have a disk, and nothing is blocked`,
+        60_000,
+        async () => {
+          const replicas = await replicasOf(cluster, name);
+          const placed = replicas.filter((replica) => (at(replica, 'spec.diskID') ?? '') !== '');
+          const blocked = at(await cluster.kube.get('volumes', name), 'status.blockedBy');
+          return replicas.length === 4 && placed.length === 4 && JSON.stringify(blocked) === '[]';
+        },
+        () => describeVolume(cluster, name),
+      );
+      await deleteVolume(cluster, name);
+    }
+  });
+
+  it('with 0 replicas gets the default count, by kubectl and by REST; an existing one keeps at least one', async () => {
+    await cluster.kubectl(['create', '-f', '-'], JSON.stringify(volumeManifest('none', 16 * MIB, 0)));
+    await cluster.rest.post('/v1/volumes', { name: 'none-rest', size: '16Mi', numberOfReplicas: 0 });
+    for (const name of ['none', 'none-rest'])
+      expect(at(await cluster.kube.get('volumes', name), 'spec.numberOfReplicas')).toBe(3);
+    await waitState(cluster, 'none', 'detached');
+    for (const count of [0, 21]) {
+      expect(await refused(...patch('volumes', 'none', { spec: { numberOfReplicas: count } }))).toMatch(
+        /spec\.numberOfReplicas/,
+      );
+    }
+    await attach(cluster, 'none', 'node-1', true);
+    for (const replicaCount of [0, 21]) {
+      expect(await refusedByRest('/v1/volumes/none?action=updateReplicaCount', { replicaCount })).toMatch(
+        /numberOfReplicas/,
+      );
+    }
+    expect(await refused(...patch('volumes', 'none', { spec: { size: '9223372036854775808' } }))).toMatch(
+      /spec\.size.*2\^63/,
+    );
+    expect(await refusedByRest('/v1/volumes/none?action=expand', { size: '9223372036854775808' })).toMatch(
+      /size.*2\^63/,
+    );
+    await detach(cluster, 'none');
+    for (const name of ['none', 'none-rest']) await deleteVolume(cluster, name);
   });
 });
 
-describe('what does not exist', () => {
-  it('is named: node, setting, disk tag', async () => {
+describe('what does not exist is named', () => {
+  beforeAll(async () => {
     await cluster.kube.create('volumes', volumeManifest('plain', 16 * MIB, 3));
     await waitState(cluster, 'plain', 'detached');
-    expect(await refusedByRest('/v1/volumes/plain?action=attach', { hostId: 'node-9' })).toMatch(/node-9/);
+  });
+  afterAll(() => deleteVolume(cluster, 'plain'));
+
+  it('a node', async () => {
+    const known = /node-9.*use one of node-1, node-2, node-3/;
+    expect(await refusedByRest('/v1/volumes/plain?action=attach', { hostId: 'node-9' })).toMatch(known);
+    expect(await refusedByRest('/v1/nodes/node-9', { allowScheduling: false }, 'put')).toMatch(/node-9.*not found/);
+    expect(await refused(...patch('volumes', 'plain', { spec: { nodeID: 'node-9' } }))).toMatch(known);
+    const ticket = { id: 'mine', type: 'longhorn-api', nodeID: 'node-9', parameters: {}, generation: 0 };
     expect(
-      await refusedByRest('/v1/volumes', {
-        name: 'tagged',
-        size: '2Mi',
-        numberOfReplicas: 1,
-        diskSelector: ['no-such-tag'],
-      }),
-    ).toMatch(/no-such-tag/);
-    await expect(cluster.rest.get('/v1/settings/no-such-setting')).rejects.toThrow(/no-such-setting|404|not found/i);
-    expect(await refusedByRest('/v1/settings/default-replica-count', { value: 'many' }, 'put')).toMatch(
-      /default-replica-count/,
+      await refused(...patch('volumeattachments', 'plain', { spec: { attachmentTickets: { mine: ticket } } })),
+    ).toMatch(known);
+    expect(await refused('get', 'nodes.longhorn.io', 'node-9')).toMatch(/node-9.*not found/);
+  });
+
+  it('a volume', async () => {
+    expect(await refusedByRest('/v1/volumes/nobody?action=attach', { hostId: 'node-1' })).toMatch(/nobody.*not found/);
+    for (const kind of ['Snapshot', 'VolumeAttachment']) {
+      const spec = kind === 'Snapshot' ? { volume: 'nobody' } : { volume: 'nobody', attachmentTickets: {} };
+      const metadata = { name: 'part', namespace: 'longhorn-system' };
+      expect(await refusedByKubectl({ apiVersion: 'longhorn.io/v1beta2', kind, metadata, spec })).toMatch(
+        /spec\.volume.*volume nobody does not exist/,
+      );
+    }
+  });
+
+  it('a disk: its tag and its folder', async () => {
+    const tagged = { name: 'tagged', size: '2Mi', numberOfReplicas: 1, diskSelector: ['no-such-tag'] };
+    expect(await refusedByRest('/v1/volumes', tagged)).toMatch(/no-such-tag/);
+    // Upstream's webhook takes it: the tag may come later.
+    const manifest = volumeManifest('tagged', 2 * MIB, 1, { diskSelector: ['no-such-tag'] });
+    await cluster.kubectl(['create', '-f', '-'], JSON.stringify(manifest));
+    await waitFor('the volume says which tag', 30_000, async () =>
+      JSON.stringify(at(await cluster.kube.get('volumes', 'tagged'), 'status.blockedBy')).includes('no-such-tag'),
     );
-    await deleteVolume(cluster, 'plain');
+    await deleteVolume(cluster, 'tagged');
+
+    const relative = { relative: { path: 'some/where', allowScheduling: true } };
+    expect(await refused(...patch('nodes', 'node-1', { spec: { disks: relative } }))).toMatch(
+      /spec\.disks\.relative\.path.*absolute/,
+    );
+    const path = join(folder, 'no-such-folder');
+    const { disks } = await cluster.rest.get<{ disks: Record<string, unknown> }>('/v1/nodes/node-1');
+    expect(await refusedByRest('/v1/nodes/node-1?action=diskUpdate', { disks: { ...disks, ...relative } })).toMatch(
+      /disk relative: path must be absolute/,
+    );
+    await cluster.kubectl([
+      '-n',
+      'longhorn-system',
+      ...patch('nodes', 'node-1', { spec: { disks: { missing: { path, allowScheduling: true } } } }),
+    ]);
+    await waitFor('the disk says that its folder is not there', 60_000, async () => {
+      const status = at(await cluster.kube.get('nodes', 'node-1'), 'status.diskStatus.missing');
+      return JSON.stringify(status ?? '').includes(`there is no folder ${path}`);
+    });
+    expect(existsSync(path)).toBe(false);
+    for (const missing of [{ path, allowScheduling: false }, null])
+      await cluster.kubectl(['-n', 'longhorn-system', ...patch('nodes', 'node-1', { spec: { disks: { missing } } })]);
+  });
+
+  it('a setting, and a value that a setting does not take', async () => {
+    await expect(cluster.rest.get('/v1/settings/no-such-setting')).rejects.toThrow(/no-such-setting/);
+    expect(await refusedByRest('/v1/settings/no-such-setting', { value: '1' }, 'put')).toMatch(/no-such-setting/);
+    const metadata = { name: 'no-such-setting', namespace: 'longhorn-system' };
+    expect(
+      await refusedByKubectl({ apiVersion: 'longhorn.io/v1beta2', kind: 'Setting', metadata, value: '1' }),
+    ).toMatch(/no-such-setting does not exist/);
+    const wrong = /default-replica-count.*must be an integer/;
+    expect(await refusedByRest('/v1/settings/default-replica-count', { value: 'many' }, 'put')).toMatch(wrong);
+    expect(await refused(...patch('settings', 'default-replica-count', { value: 'many' }))).toMatch(wrong);
+  });
+
+  it('a field', async () => {
+    // As against a real API server: `patch` warns, here turned into an error; `create` and `apply` refuse. REST ignores
+    // what it does not know, as upstream does, and names a field of the wrong type.
+    expect(
+      await refused('--warnings-as-errors', ...patch('volumes', 'plain', { spec: { numberOfReplica: 2 } })),
+    ).toMatch(/unknown field "spec\.numberOfReplica"/);
+    expect(await refusedByRest('/v1/volumes', { name: 'typed', size: 5, numberOfReplicas: 1 })).toMatch(/field size/);
+    expect(await refusedByRest('/v1/volumes', { name: 'typed', numberOfReplicas: '1' })).toMatch(
+      /field numberOfReplicas/,
+    );
   });
 });
 

@@ -131,8 +131,14 @@ describe('a new volume', () => {
   });
 
   it.each([
-    [{ numberOfReplicas: 21 }, 'spec.numberOfReplicas: replica count value 21 must between 1 to 20: set spec.numberOfReplicas'],
-    [{ numberOfReplicas: -1 }, 'spec.numberOfReplicas: replica count value -1 must between 1 to 20: set spec.numberOfReplicas'],
+    [
+      { numberOfReplicas: 21 },
+      'spec.numberOfReplicas: replica count value 21 must between 1 to 20: set spec.numberOfReplicas',
+    ],
+    [
+      { numberOfReplicas: -1 },
+      'spec.numberOfReplicas: replica count value -1 must between 1 to 20: set spec.numberOfReplicas',
+    ],
     [
       { dataLocality: 'strict-local' },
       'spec.numberOfReplicas: number of replica count should be 1 when data locality is strict-local',
