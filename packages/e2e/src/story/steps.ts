@@ -317,13 +317,14 @@ const newestDataOnly: Step = {
     await waitRobustness(context, STORY, 'degraded', 30_000);
     mark('without C');
     await context.cluster.powerCut('node-2');
+    // An idle engine notices nothing; the write does.
+    mark('A alone');
     await waitFor(
       'the volume goes on with A alone',
       30_000,
       async () => (await replicaModes(context, STORY)).filter((mode) => mode === 'RW').length === 1,
       () => describeVolume(context, STORY),
     );
-    mark('A alone');
     await run('sync', ['-f', folder]);
     await context.cluster.powerCut('node-1');
     await run('umount', ['-l', folder]);
