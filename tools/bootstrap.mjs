@@ -52,8 +52,8 @@ if (Number(process.versions.node.split('.')[0]) < 20) {
   process.exit(2);
 }
 if (!installed()) {
-  console.log('Installing (npm ci)…');
-  must('npm', ['ci', '--no-fund', '--no-audit', '--loglevel=error']);
+  console.log('Installing…');
+  must('npm', ['install', '--no-fund', '--no-audit', '--loglevel=error']);
 }
 if (command.build) {
   console.log('Building…');
