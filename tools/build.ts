@@ -45,8 +45,10 @@ await build({
 });
 
 for (const [file, bundle] of Object.entries(manifest.executables ?? {})) {
-  // exec keeps the process id, so that signals and parent-death handling reach the program itself.
-  const script = `#!/bin/sh\nexec "\${LONGHORN_NODE:-${process.execPath}}" "$(dirname "$(readlink -f "$0")")/${bundle}.mjs" "$@"\n`;
+  // exec keeps the process id, so that signals and parent-death handling reach the program itself. Nothing in dist names
+  // this checkout: Nx keeps it in a cache that all checkouts of the repository share.
+  const node = '${LONGHORN_NODE:-$here/../../../node_modules/node/bin/node}';
+  const script = `#!/bin/sh\nhere=$(dirname "$(readlink -f "$0")")\nexec "${node}" "$here/${bundle}.mjs" "$@"\n`;
   writeFileSync(join(dist, file), script);
   chmodSync(join(dist, file), 0o755);
 }
