@@ -27,6 +27,41 @@ async function* volumeResponses(volumes: AsyncIterable<Volume>): AsyncGenerator<
   for await (const volume of volumes) yield { volume };
 }
 
+type LimitNames = Extract<
+  Names,
+  'VolumeUnmapMarkSnapChainRemovedSet' | 'VolumeSnapshotMaxCountSet' | 'VolumeSnapshotMaxSizeSet'
+>;
+
+/** How many snapshots a volume may hold, how large, and whether an unmap reaches removed ones. */
+function proxySnapshotLimits(context: ProxyContext): Pick<Handlers, LimitNames> {
+  return {
+    VolumeUnmapMarkSnapChainRemovedSet: async ({ proxy_engine_request: request, unmap_mark_snap: setting }) => {
+      const flow = engineOf(context, request);
+      const { enabled } = required(setting, 'unmap_mark_snap');
+      await onEngine(flow, `set UnmapMarkSnapChainRemoved to ${enabled} for volume`, () =>
+        controllerOf(flow).VolumeUnmapMarkSnapChainRemovedSet({ enabled }),
+      );
+      return {};
+    },
+    VolumeSnapshotMaxCountSet: async ({ proxy_engine_request: request, count: setting }) => {
+      const flow = engineOf(context, request);
+      const { count } = required(setting, 'count');
+      await onEngine(flow, `set SnapshotMaxCount to ${count} for volume`, () =>
+        controllerOf(flow).VolumeSnapshotMaxCountSet({ count }),
+      );
+      return {};
+    },
+    VolumeSnapshotMaxSizeSet: async ({ proxy_engine_request: request, size: setting }) => {
+      const flow = engineOf(context, request);
+      const { size } = required(setting, 'size');
+      await onEngine(flow, `set SnapshotMaxSize to ${size} for volume`, () =>
+        controllerOf(flow).VolumeSnapshotMaxSizeSet({ size }),
+      );
+      return {};
+    },
+  };
+}
+
 export function proxyVolume(context: ProxyContext): Pick<Handlers, Names> {
   return {
     ServerVersionGet: async (request) => {
@@ -66,30 +101,7 @@ export function proxyVolume(context: ProxyContext): Pick<Handlers, Names> {
       await onEngine(flow, 'shutdown frontend for volume', () => controllerOf(flow).VolumeFrontendShutdown({}));
       return {};
     },
-    VolumeUnmapMarkSnapChainRemovedSet: async ({ proxy_engine_request: request, unmap_mark_snap: setting }) => {
-      const flow = engineOf(context, request);
-      const { enabled } = required(setting, 'unmap_mark_snap');
-      await onEngine(flow, `set UnmapMarkSnapChainRemoved to ${enabled} for volume`, () =>
-        controllerOf(flow).VolumeUnmapMarkSnapChainRemovedSet({ enabled }),
-      );
-      return {};
-    },
-    VolumeSnapshotMaxCountSet: async ({ proxy_engine_request: request, count: setting }) => {
-      const flow = engineOf(context, request);
-      const { count } = required(setting, 'count');
-      await onEngine(flow, `set SnapshotMaxCount to ${count} for volume`, () =>
-        controllerOf(flow).VolumeSnapshotMaxCountSet({ count }),
-      );
-      return {};
-    },
-    VolumeSnapshotMaxSizeSet: async ({ proxy_engine_request: request, size: setting }) => {
-      const flow = engineOf(context, request);
-      const { size } = required(setting, 'size');
-      await onEngine(flow, `set SnapshotMaxSize to ${size} for volume`, () =>
-        controllerOf(flow).VolumeSnapshotMaxSizeSet({ size }),
-      );
-      return {};
-    },
+    ...proxySnapshotLimits(context),
     MetricsGet: async (request) => {
       const flow = engineOf(context, request);
       return onEngine(flow, 'get metrics for volume', () => controllerOf(flow).MetricsGet({}));

@@ -128,6 +128,24 @@ function validateReplicaCount(volume: Volume, old: Volume | null): Problem[] {
   return [];
 }
 
+function validateBackupBlockSize(spec: Volume['spec'], size: bigint): Problem[] {
+  if (!BLOCK_SIZES.includes(spec.backupBlockSize)) {
+    return [
+      invalid(
+        'spec.backupBlockSize',
+        `unsupported BackupBlockSize: ${spec.backupBlockSize}, must be one of ${BLOCK_SIZES.join(', ')}`,
+      ),
+    ];
+  }
+  if (size % BigInt(spec.backupBlockSize) === 0n) return [];
+  return [
+    invalid(
+      'spec.backupBlockSize',
+      `volume size ${size} must be an integer multiple of the backup block size ${spec.backupBlockSize}`,
+    ),
+  ];
+}
+
 function validateSizes(volume: Volume, old: Volume | null): Problem[] {
   const { spec } = volume;
   const problems: Problem[] = [];
@@ -143,23 +161,7 @@ function validateSizes(volume: Volume, old: Volume | null): Problem[] {
     return [];
   }
   const size = BigInt(spec.size);
-  if (differs(old, volume, 'size', 'backupBlockSize')) {
-    if (!BLOCK_SIZES.includes(spec.backupBlockSize)) {
-      problems.push(
-        invalid(
-          'spec.backupBlockSize',
-          `unsupported BackupBlockSize: ${spec.backupBlockSize}, must be one of ${BLOCK_SIZES.join(', ')}`,
-        ),
-      );
-    } else if (size % BigInt(spec.backupBlockSize) !== 0n) {
-      problems.push(
-        invalid(
-          'spec.backupBlockSize',
-          `volume size ${size} must be an integer multiple of the backup block size ${spec.backupBlockSize}`,
-        ),
-      );
-    }
-  }
+  if (differs(old, volume, 'size', 'backupBlockSize')) problems.push(...validateBackupBlockSize(spec, size));
   if (differs(old, volume, 'size', 'snapshotMaxSize')) {
     const limit = /^[0-9]{1,19}$/.test(spec.snapshotMaxSize) ? BigInt(spec.snapshotMaxSize) : -1n;
     if (limit !== 0n && limit < 2n * size) {
