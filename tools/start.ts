@@ -31,6 +31,12 @@ function server(): string | null {
   return config.clusters[0]?.cluster.server ?? null;
 }
 
+/** Whether the folder is this start's: one that another cluster holds is healthy, but not by this start. */
+function isOurs(): boolean {
+  const path = join(folder, 'lock');
+  return existsSync(path) && Number(readFileSync(path, 'utf8')) === cluster.pid;
+}
+
 /** Objects of a kind; none while the server does not answer. */
 async function list(path: string): Promise<Item[]> {
   const address = server();
@@ -70,6 +76,7 @@ const LONGHORN = '/apis/longhorn.io/v1beta2/namespaces/longhorn-system';
 
 /** What is not healthy yet, as sentences; none = healthy. */
 async function missing(): Promise<string[]> {
+  if (!isOurs()) return ['the API server does not answer yet'];
   const [machines, nodes, images] = await Promise.all([
     list('/api/v1/nodes'),
     list(`${LONGHORN}/nodes`),

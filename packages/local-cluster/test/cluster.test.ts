@@ -328,6 +328,10 @@ describe('a cluster', () => {
     closeSync(synced);
     writeFileSync(join(paths.disk, 'unsynced'), 'gone');
 
+    // A mount namespace made meanwhile holds the file system that is cut off.
+    const holder = spawn('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', 'echo held; exec sleep 600']);
+    await new Promise((resolve) => holder.stdout.once('data', resolve));
+
     await on.powerCut('node-1');
     expect([isAlive(before?.self ?? 0), isAlive(before?.child ?? 0)]).toEqual([false, false]);
     expect(existsSync(join(paths.disk, 'synced'))).toBe(false);
@@ -344,6 +348,8 @@ describe('a cluster', () => {
     expect(on.operations.store.get(STORAGE.pods, 'default', 'once')).toBeNull();
     await until(on, STORAGE.pods, 'p', (pod) => isReady(pod) && readyLines(made).length === 2);
     expect(JSON.stringify(on.operations.store.get(STORAGE.nodes, '', 'node-1'))).not.toContain('unreachable');
+    holder.kill('SIGKILL');
+    await new Promise((resolve) => holder.once('exit', resolve));
   });
 
   it.skipIf(!isRoot)('drops the packets of a node without power, and only those', async () => {

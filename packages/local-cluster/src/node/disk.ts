@@ -48,13 +48,17 @@ const loopsOf = (disk: Disk): string[] =>
     .filter((loop) => loop.backingFile === disk.paths.diskImage)
     .map((loop) => loop.path);
 
-/** Mounts the disk; the file system replays its journal. */
-export async function mountDisk(disk: Disk): Promise<void> {
+/**
+ * Mounts the disk; the file system replays its journal. After a power-cut it gets a loop device of its own: a mount namespace
+ * that somebody made meanwhile (a container's) may hold the file system that was cut off, and would bring it back with its device.
+ */
+export async function mountDisk(disk: Disk, afterCut: boolean): Promise<void> {
   if (disk.kind === 'folder' || mountsOf(disk) > 0) return;
   if (!existsSync(disk.paths.diskImage))
     throw new Error(`${disk.paths.diskImage}, the disk of this node, is gone; run "npm run reset" to begin anew`);
   const [present] = loopsOf(disk);
-  const device = present ?? (await attachLoop(disk.paths.diskImage));
+  if (afterCut) for (const held of loopsOf(disk)) await run('blockdev', ['--flushbufs', held]);
+  const device = present === undefined || afterCut ? await attachLoop(disk.paths.diskImage) : present;
   await run('mount', ['-t', 'ext4', '-o', 'noatime,discard', device, disk.paths.disk]);
 }
 

@@ -143,7 +143,7 @@ export class Machine {
     return this.#switch(async () => {
       if (this.#kubelet !== null) return;
       const { filter, addresses, paths, runFolder, uuid } = this.#parts;
-      await mountDisk(this.#disk);
+      await mountDisk(this.#disk, this.wasCut);
       const host = hostBootId();
       if (this.#bootId() === '' || this.wasCut || this.#state.hostBootId !== host)
         replaceFile(paths.bootId, `${uuid()}\n`);
