@@ -16,7 +16,7 @@ import {
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { builtinType, STORAGE } from '../src/api/builtin-kinds.ts';
 import { listAt, stringAt, valueAt, type JsonObject } from '../src/api/json.ts';
 import type { KubeObject } from '../src/api/object.ts';
@@ -209,38 +209,38 @@ describe('a cluster', () => {
     expect(JSON.stringify(pod)).toContain('is not one that local-cluster maps to a program; it knows program');
   });
 
-  it('routes a service to a pod that is ready, and a webhook-like name to its port', async () => {
-    const on = await start({
-      manifests: [
-        {
-          apiVersion: 'v1',
-          kind: 'Service',
-          metadata: { name: 's', namespace: 'default' },
-          spec: { selector: { app: 'x' }, ports: [{ port: 80, targetPort: 'web' }] },
-        },
-        {
-          apiVersion: 'apps/v1',
-          kind: 'Deployment',
-          metadata: { name: 'd', namespace: 'default' },
+  const WEB: JsonObject[] = [
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 's', namespace: 'default' },
+      spec: { selector: { app: 'x' }, ports: [{ port: 80, targetPort: 'web' }] },
+    },
+    {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { name: 'd', namespace: 'default' },
+      spec: {
+        selector: { matchLabels: { app: 'x' } },
+        template: {
+          metadata: { labels: { app: 'x' } },
           spec: {
-            selector: { matchLabels: { app: 'x' } },
-            template: {
-              metadata: { labels: { app: 'x' } },
-              spec: {
-                containers: [
-                  {
-                    name: 'c',
-                    image: 'program',
-                    ports: [{ name: 'web', containerPort: 8000 }],
-                    readinessProbe: { tcpSocket: { port: 'web' } },
-                  },
-                ],
+            containers: [
+              {
+                name: 'c',
+                image: 'program',
+                ports: [{ name: 'web', containerPort: 8000 }],
+                readinessProbe: { tcpSocket: { port: 'web' } },
               },
-            },
+            ],
           },
         },
-      ],
-    });
+      },
+    },
+  ];
+
+  it('routes a service to a pod that is ready, and a webhook-like name to its port', async () => {
+    const on = await start({ manifests: WEB });
     const endpoints = await until(on, STORAGE.endpoints, 's', (object) =>
       JSON.stringify(object).includes('"addresses"'),
     );
@@ -381,6 +381,21 @@ describe('a cluster', () => {
     expect(await answer(cut.url)).toBe('here');
     cut.close();
     whole.close();
+  });
+
+  it.skipIf(!isRoot)('forgets what a client sent that gave up before the pod answered', async () => {
+    const on = await start({ manifests: WEB, nodeGraceMs: 600_000 });
+    const endpoints = await until(on, STORAGE.endpoints, 's', (object) =>
+      JSON.stringify(object).includes('"addresses"'),
+    );
+    const pod = stringAt(valueAt(listAt(valueAt(listAt(endpoints?.['subsets'])[0], 'addresses'))[0], 'ip'));
+    const service = on.operations.store.get(STORAGE.services, 'default', 's');
+    await on.powerCut('node-1');
+    const address = stringAt(valueAt(service ?? {}, 'spec', 'clusterIP'));
+    await expect(fetch(`http://${address}/late`, { signal: AbortSignal.timeout(400) })).rejects.toThrow(/timeout/);
+    const hex = pod.split('.').toReversed().map((part) => Number(part).toString(16).padStart(2, '0'));
+    const waiting = `${hex.join('').toUpperCase()}:${(8000).toString(16).toUpperCase()} 02`;
+    await vi.waitFor(() => expect(readFileSync('/proc/net/tcp', 'latin1')).not.toContain(waiting));
   });
 
   const serverOf = (on: Cluster): string =>

@@ -89,7 +89,7 @@ export class ServiceProxy implements Controller {
     port: number,
   ): Promise<number> {
     const sockets = new Set<Socket>();
-    const server = createServer({ pauseOnConnect: true }, (client) => {
+    const server = createServer((client) => {
       sockets.add(client);
       client.once('close', () => sockets.delete(client));
       this.#forward(client, namespace, name, port);
@@ -128,11 +128,10 @@ export class ServiceProxy implements Controller {
     pod.on('error', () => client.destroy());
     pod.once('close', () => client.destroy());
     client.once('close', () => pod.destroy());
-    pod.once('connect', () => {
-      client.pipe(pod);
-      pod.pipe(client);
-      client.resume();
-    });
+    // Before the connection stands: a client that gives up is noticed only by reading from it, and what it had sent must not
+    // reach a pod that comes up later.
+    client.pipe(pod);
+    pod.pipe(client);
   }
 
   async #close(key: string): Promise<void> {
