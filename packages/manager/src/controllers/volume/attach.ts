@@ -121,11 +121,13 @@ function isUsable(draft: VolumeDraft, engine: Engine, replica: Replica): boolean
 
 /**
  * While the engine does not serve, all replicas are wanted, failed ones too: only the engine can tell by their records.
- * Once it serves, the failed ones are brought back one by one (replenish.ts).
+ * Once it serves, the failed ones are brought back one by one (replenish.ts), which begins with a stopped process: one
+ * that came up too late to be among those that the engine started with ends again.
  */
 function wantProcess(world: VolumeWorld, draft: VolumeDraft, replica: Replica, serves: boolean): void {
   if (serves) {
     if (replica.spec.failedAt === '') replica.spec.desireState = 'running';
+    else if (modeOf(draft.engine, replica.metadata.name) === '') replica.spec.desireState = 'stopped';
     return;
   }
   if (launchability(world, replica) === 'never') return;
