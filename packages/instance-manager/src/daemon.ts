@@ -24,7 +24,7 @@ import { hasDeviceRecord, recoverDevices } from './node/devices.ts';
 import { readMounts } from './node/mounts.ts';
 import { findSetpriv } from './process/child.ts';
 import type { PortRange } from './process/port-allocator.ts';
-import { probe } from './process/probe.ts';
+import { liveness, probe } from './process/probe.ts';
 import { ProcessManager } from './process/process-manager.ts';
 import { refreshReadOnlyConditions } from './process/readonly-condition.ts';
 import { diskService } from './service/disk-service.ts';
@@ -74,6 +74,7 @@ function createManager(options: DaemonOptions): ProcessManager {
     env,
     limits,
     probe: (port, signal) => probe(probeHost(podIp), port, limits, signal),
+    liveness: (port, signal) => liveness(probeHost(podIp), port, limits.hangCallMs, signal),
     nowMs: () => performance.now(),
     echo: (name, chunk) => echo(logger, name, chunk),
     logsFolder: options.logsFolder,

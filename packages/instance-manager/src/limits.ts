@@ -7,6 +7,12 @@ export interface ProcessLimits {
   /** a process that does not answer within this time after its start is stopped */
   readonly probeTotalMs: number;
   readonly replaceWaitMs: number;
+  /** a process is asked this often whether it answers; that often once it was silent, or was asked to stop */
+  readonly hangPauseMs: number;
+  readonly hangRetryMs: number;
+  /** time for one answer; a process that is silent so many times in a row stands still, and is killed */
+  readonly hangCallMs: number;
+  readonly hangChecksMax: number;
 }
 
 export const PROCESS_LIMITS: ProcessLimits = {
@@ -14,6 +20,10 @@ export const PROCESS_LIMITS: ProcessLimits = {
   probeIntervalMs: 50,
   probeTotalMs: 60_000,
   replaceWaitMs: 30_000,
+  hangPauseMs: 10_000,
+  hangRetryMs: 1_000,
+  hangCallMs: 5_000,
+  hangChecksMax: 3,
 };
 
 /** One attempt of a probe. */
@@ -63,3 +73,8 @@ export const IO_HOLD_TIMEOUT_S = 300;
 
 if (SHUTDOWN_ENGINES_MS >= PROCESS_LIMITS.stopGraceMs)
   throw new Error('replicas would be killed before they are asked');
+if (
+  (PROCESS_LIMITS.hangRetryMs + PROCESS_LIMITS.hangCallMs) * PROCESS_LIMITS.hangChecksMax >=
+  PROCESS_LIMITS.stopGraceMs
+)
+  throw new Error('a process that stands still would be found no sooner than one that is slow');

@@ -121,6 +121,32 @@ describe('a process', () => {
     expect(node.hasDevice('deaf')).toBe(false);
   });
 
+  it.each([
+    ['running', { hangPauseMs: 50, hangRetryMs: 50 }],
+    ['asked to stop', { hangPauseMs: 60_000, hangRetryMs: 50 }],
+  ])('that stands still while %s is killed', async (when, limits) => {
+    const watchful = await startTestNode({
+      podIp: '127.1.201.3',
+      limits: { stopGraceMs: 60_000, hangCallMs: 300, hangChecksMax: 2, ...limits },
+    });
+    try {
+      for (const [name, args] of [
+        ['still-e-0', engineArgs('still')],
+        ['still-r-1', ['replica', '/tmp/x']],
+      ] as const) {
+        const spec = { name, binary: watchful.binary('image-1'), args: [...args], port_count: 1 };
+        await watchful.processes.ProcessCreate({ spec: { ...spec, port_args: ['--listen,:'] } });
+        await untilProcess(watchful, name, isRunning);
+        process.kill(watchful.daemon.manager.get(name).pid, 'SIGSTOP');
+        const ended = untilProcess(watchful, name, hasEnded);
+        if (when === 'asked to stop') await watchful.processes.ProcessDelete({ name });
+        expect((await ended).status).toMatchObject({ state: 'error', error_msg: 'signal: killed' });
+      }
+    } finally {
+      await watchful.stop();
+    }
+  });
+
   it('without ports runs at once', async () => {
     await node.processes.ProcessCreate({ spec: { name: 'plain', binary: node.binary('image-1'), args: ['idle'] } });
     expect((await untilProcess(node, 'plain', isRunning)).status).toMatchObject({ port_start: 0, port_end: 0 });

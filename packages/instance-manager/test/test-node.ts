@@ -44,7 +44,16 @@ export interface TestNodeOptions {
   before?: (runFolder: string) => void;
 }
 
-const LIMITS: ProcessLimits = { stopGraceMs: 3_000, probeIntervalMs: 20, probeTotalMs: 10_000, replaceWaitMs: 5_000 };
+const LIMITS: ProcessLimits = {
+  stopGraceMs: 3_000,
+  probeIntervalMs: 20,
+  probeTotalMs: 10_000,
+  replaceWaitMs: 5_000,
+  hangPauseMs: 10_000,
+  hangRetryMs: 1_000,
+  hangCallMs: 5_000,
+  hangChecksMax: 3,
+};
 
 export async function startTestNode({ podIp, limits, before }: TestNodeOptions): Promise<TestNode> {
   const folder = mkdtempSync(join(tmpdir(), 'instance-manager-'));

@@ -5,7 +5,8 @@
  *     starting, running --stop--> stopping --exit--> stopped (code 0) or error
  *     any --exit--> stopped (code 0) or error
  *
- * `stopped` and `error` are final. A stop sends the signal once, and SIGKILL after the grace time.
+ * `stopped` and `error` are final. A stop sends the signal once, and SIGKILL after the grace time. One that stands still is
+ * killed at any time: I/O may wait for it, and nobody else would end it.
  */
 import { randomUUID } from 'node:crypto';
 import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
@@ -13,6 +14,7 @@ import type { ProcessLimits } from '../limits.ts';
 import { startChild, type Child, type ChildEnd } from './child.ts';
 import type { PortRange } from './port-allocator.ts';
 import type { ProcessLog } from './process-log.ts';
+import { watchForHang, type Liveness } from './hang-watch.ts';
 import { binaryFailure, engineDevice, kindOfProcess, type EngineDevice, type ProcessSpec } from './process-spec.ts';
 
 export type ProcessState = 'starting' | 'running' | 'stopping' | 'stopped' | 'error';
@@ -24,6 +26,8 @@ export interface ProcessHost {
   readonly limits: ProcessLimits;
   /** Resolves true once the process answers on its first port, false when it did not in time or `signal` is aborted. */
   probe(port: number, signal: AbortSignal): Promise<boolean>;
+  /** One health check of a process that was running. */
+  liveness(port: number, signal: AbortSignal): Promise<Liveness>;
   nowMs(): number;
   /** Shows output of a process in this program's own log as well. */
   echo(name: string, chunk: Buffer): void;
@@ -63,6 +67,7 @@ export class ManagedProcess {
   private child: Child | null = null;
   private stopStartedMs: number | null = null;
   private killTimer: NodeJS.Timeout | null = null;
+  private watching = new AbortController();
 
   constructor(
     host: ProcessHost,
@@ -142,13 +147,34 @@ export class ManagedProcess {
       this.log.append(Buffer.from(`probe failed: ${errorText(error)}\n`));
     }
     if (this.currentState !== 'starting') return;
-    if (answers) this.change('running');
-    else this.stop('SIGINT');
+    if (!answers) return this.stop('SIGINT');
+    this.change('running');
+    this.killIfItHangs(port, this.host.limits.hangPauseMs);
+  }
+
+  /** From now on; an earlier watch ends. */
+  private killIfItHangs(port: number, pauseMs: number): void {
+    const { limits } = this.host;
+    this.watching.abort();
+    this.watching = new AbortController();
+    const watch = {
+      pauseMs,
+      retryMs: limits.hangRetryMs,
+      checksMax: limits.hangChecksMax,
+      check: (signal: AbortSignal) => this.host.liveness(port, signal),
+      hangs: () => {
+        this.log.append(Buffer.from(`killed: it stood still, ${limits.hangChecksMax} health checks had no answer\n`));
+        this.child?.signal('SIGKILL');
+      },
+    };
+    watchForHang(watch, this.watching.signal).catch((error: unknown) => {
+      this.log.append(Buffer.from(`not watched any more: ${errorText(error)}\n`));
+    });
   }
 
   /** Asks the process to end; kills it after the grace time. A second call past the grace time kills at once. */
   stop(signal: NodeJS.Signals): void {
-    const { stopGraceMs } = this.host.limits;
+    const { stopGraceMs, hangRetryMs } = this.host.limits;
     switch (this.currentState) {
       case 'starting':
       case 'running':
@@ -162,6 +188,7 @@ export class ManagedProcess {
         this.change('stopping');
         this.child.signal(signal);
         this.killTimer = setTimeout(() => this.child?.signal('SIGKILL'), stopGraceMs);
+        if (this.hasRun && this.ports !== null) this.killIfItHangs(this.ports.start, hangRetryMs);
         return;
       case 'stopping':
         if (this.host.nowMs() - (this.stopStartedMs ?? 0) > stopGraceMs) this.child?.signal('SIGKILL');
@@ -179,6 +206,7 @@ export class ManagedProcess {
   private end(state: 'stopped' | 'error', text: string): void {
     if (this.hasEnded) return;
     this.probing.abort();
+    this.watching.abort();
     if (this.killTimer) clearTimeout(this.killTimer);
     this.errorMessage = text;
     this.change(state);

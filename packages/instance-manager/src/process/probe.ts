@@ -1,13 +1,14 @@
 /**
- * Waits for a new process to answer: TCP connections until one is accepted (cheap, and without a client's pause after a
- * refusal), then the gRPC health service.
+ * Whether a process answers. For a new one: TCP connections until one is accepted (cheap, and without a client's pause
+ * after a refusal), then the gRPC health service.
  */
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { joinHostPort } from '@longhorn/shared-types/grpc/address';
 import { checkHealth } from '@longhorn/shared-types/grpc/health';
-import { RpcError } from '@longhorn/shared-types/grpc/rpc-error';
+import { Code, RpcError } from '@longhorn/shared-types/grpc/rpc-error';
 import { PROBE_CALL_MS, type ProcessLimits } from '../limits.ts';
+import type { Liveness } from './hang-watch.ts';
 
 function accepts(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
@@ -44,4 +45,15 @@ export async function probe(
     await delay(limits.probeIntervalMs, undefined, { signal: ends }).catch(() => undefined);
   }
   return false;
+}
+
+/** One health check of a process that has been running. */
+export async function liveness(host: string, port: number, timeoutMs: number, signal: AbortSignal): Promise<Liveness> {
+  try {
+    await checkHealth(joinHostPort(host, port), { timeoutMs }, signal);
+    return 'answers';
+  } catch (error) {
+    if (!(error instanceof RpcError)) throw error;
+    return error.code === Code.DeadlineExceeded ? 'silent' : 'refuses';
+  }
 }

@@ -25,10 +25,10 @@ export function addHealthService(server: RpcServer, watch: 'endless' | 'once'): 
 }
 
 /** Whether the server at `address` says that it serves; throws what the call throws. */
-export async function checkHealth(address: string, options: ClientOptions): Promise<boolean> {
+export async function checkHealth(address: string, options: ClientOptions, signal?: AbortSignal): Promise<boolean> {
   const client = createClient(Health, address, options);
   try {
-    const { status } = await client.Check({ service: '' });
+    const { status } = await client.Check({ service: '' }, signal === undefined ? {} : { signal });
     return status === ServingStatus.SERVING;
   } finally {
     client.close();
