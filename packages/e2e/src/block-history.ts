@@ -4,11 +4,15 @@
  * Each block carries its number and a version. Known per block: the version that the last flush covered,
  * and the versions written since in order. A read must give a version that is at least the flushed one
  * and was written; once it gave one, the same until the next write. After a loss of cached writes
- * (`lostCache`) unflushed versions may be gone, flushed ones may not.
+ * (`lostCache`) unflushed versions may be gone, flushed ones may not. What a read showed counts as the
+ * newest: a flush after it rules out whatever else was under way before it, for good.
  */
 import { createHash } from 'node:crypto';
 
 export const BLOCK_BYTES = 4096;
+
+/** The system did what it must never do: it lost data, gave a wrong answer, or its copies differ. */
+export class ContractViolation extends Error {}
 
 /** Content of version `version` of block `block`; version 0 is all zeroes. */
 export function blockContent(seed: number, block: number, version: number): Buffer {
@@ -22,12 +26,14 @@ export function blockContent(seed: number, block: number, version: number): Buff
   return content;
 }
 
+const ZEROES = Buffer.alloc(BLOCK_BYTES);
+
 /** Version that a block's content stands for. Throws when it is none of ours or torn. */
 export function versionOf(seed: number, block: number, content: Buffer): number {
-  if (content.equals(Buffer.alloc(BLOCK_BYTES))) return 0;
+  if (content.equals(ZEROES)) return 0;
   const version = content.readUInt32LE(4);
   if (!content.equals(blockContent(seed, block, version))) {
-    throw new Error(
+    throw new ContractViolation(
       `block ${block} holds garbage: says block ${content.readUInt32LE(0)} version ${version}, seed ${content.readUInt32LE(8)}`,
     );
   }
@@ -37,15 +43,21 @@ export function versionOf(seed: number, block: number, content: Buffer): number 
 interface BlockState {
   /** covered by the last successful flush */
   flushed: number;
-  /** written (acknowledged or not) since, in order */
+  /** written (acknowledged or not) or read since, in order */
   written: number[];
   acknowledged: number;
   /** what a read may return now */
   candidates: Set<number>;
 }
 
+/** What a snapshot may hold of each block: the point in time is somewhere between its begin and its end. */
+export interface SnapshotContents {
+  possible: Map<number, Set<number>>;
+}
+
 export class BlockHistory {
   private readonly blocks = new Map<number, BlockState>();
+  private readonly openSnapshots = new Set<SnapshotContents>();
   private nextVersion = 1;
 
   private state(block: number): BlockState {
@@ -63,6 +75,9 @@ export class BlockHistory {
     const state = this.state(block);
     state.written.push(version);
     state.candidates.add(version);
+    for (const { possible } of this.openSnapshots) {
+      possible.set(block, new Set([...(possible.get(block) ?? [0]), version]));
+    }
     return version;
   }
 
@@ -80,17 +95,22 @@ export class BlockHistory {
   flushed(point: Map<number, number>): void {
     for (const [block, version] of point) {
       const state = this.state(block);
-      if (version <= state.flushed) continue;
+      const index = state.written.indexOf(version);
+      // Not among them: covered by a flush that was submitted later and answered earlier, or nothing was written.
+      if (index === -1) continue;
       state.flushed = version;
-      state.written = state.written.filter((other) => other > version);
+      state.written.splice(0, index + 1);
     }
   }
 
   /** The device was attached anew, its cache may be gone: unflushed writes are optional now, in any order. */
   lostCache(): void {
-    for (const state of this.blocks.values()) {
+    for (const [block, state] of this.blocks) {
       state.candidates = new Set([state.flushed, ...state.written]);
       state.acknowledged = state.flushed;
+      for (const { possible } of this.openSnapshots) {
+        possible.set(block, new Set([...(possible.get(block) ?? []), ...state.candidates]));
+      }
     }
   }
 
@@ -99,10 +119,40 @@ export class BlockHistory {
     const state = this.state(block);
     if (!state.candidates.has(version)) {
       const possible = [...state.candidates].join(', ');
-      throw new Error(`block ${block}: read version ${version}, possible were [${possible}], flushed ${state.flushed}`);
+      throw new ContractViolation(
+        `block ${block}: read version ${version}, possible were [${possible}], flushed ${state.flushed}`,
+      );
     }
     state.candidates = new Set([version]);
     state.acknowledged = version;
+    if (state.written.length > 0 && state.written.at(-1) !== version) {
+      state.written = [...state.written.filter((other) => other !== version), version];
+    }
+  }
+
+  /** A snapshot is about to be asked for. */
+  beginSnapshot(): SnapshotContents {
+    const contents = {
+      possible: new Map([...this.blocks].map(([block, state]) => [block, new Set(state.candidates)])),
+    };
+    this.openSnapshots.add(contents);
+    return contents;
+  }
+
+  /** It was taken: what is written from now on is not in it. */
+  endSnapshot(contents: SnapshotContents): void {
+    this.openSnapshots.delete(contents);
+  }
+
+  /** The device was set back to a snapshot. */
+  revertTo({ possible }: SnapshotContents): void {
+    for (const [block, state] of this.blocks) {
+      const candidates = [...(possible.get(block) ?? [0])];
+      state.candidates = new Set(candidates);
+      state.flushed = candidates[0] ?? 0;
+      state.written = candidates.slice(1);
+      state.acknowledged = state.flushed;
+    }
   }
 
   blockNumbers(): number[] {

@@ -36,6 +36,13 @@ export class NbdError extends Error {
   }
 }
 
+/** The client was closed by its owner before the request was answered. */
+export class NbdClosedError extends Error {
+  constructor() {
+    super('NBD client closed');
+  }
+}
+
 /** `nbd+unix:///EXPORT?socket=PATH` -> its parts. */
 export function parseNbdUri(uri: string): { exportName: string; path: string } {
   const url = new URL(uri);
@@ -103,12 +110,12 @@ export class NbdClient {
     this.closed = true;
     if (this.retry !== null) clearTimeout(this.retry);
     this.socket?.destroy();
-    for (const request of this.pending.values()) request.reject(new Error('NBD client closed'));
+    for (const request of this.pending.values()) request.reject(new NbdClosedError());
     this.pending.clear();
   }
 
   private submit(command: number, offset: number, length: number, payload: Buffer | null): Promise<Buffer> {
-    if (this.closed) return Promise.reject(new Error('NBD client closed'));
+    if (this.closed) return Promise.reject(new NbdClosedError());
     return new Promise((resolve, reject) => {
       const cookie = this.nextCookie++;
       const request = { command, offset, length, payload, resolve, reject };

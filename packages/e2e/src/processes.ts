@@ -31,6 +31,13 @@ export function markedProcesses(clusterFolder: string): ProcessEntry[] {
     });
 }
 
+/** The process is there yet, and its id is not another's by now. */
+export function isStill(clusterFolder: string, { pid, mark, command }: ProcessEntry): boolean {
+  return markedProcesses(clusterFolder).some(
+    (entry) => entry.pid === pid && entry.mark === mark && entry.command === command,
+  );
+}
+
 /** The one process of `node` whose command line matches. Throws when there is none or more than one. */
 export function findProcess(clusterFolder: string, node: string, pattern: RegExp): ProcessEntry {
   const found = markedProcesses(clusterFolder).filter(

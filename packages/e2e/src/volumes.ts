@@ -63,6 +63,26 @@ export async function describeVolume(system: System, volume: string): Promise<st
   );
 }
 
+/** The same in a few lines. */
+export async function outlineVolume(system: System, volume: string): Promise<string> {
+  const object = await system.kube.get('volumes', volume);
+  const replicas = await replicasOf(system, volume);
+  const engines = (await system.kube.list('engines')).filter((e) => at(e, 'spec.volumeName') === volume);
+  const words = (holder: unknown, ...paths: string[]): string =>
+    paths.map((path) => `${path.replace(/^.*\./, '')}=${JSON.stringify(at(holder, path))}`).join(' ');
+  return [
+    `${volume}: ${words(object, 'spec.nodeID', 'status.state', 'status.robustness', 'status.blockedBy')}`,
+    ...engines.map(
+      (engine) =>
+        `  ${engine.metadata.name}: ${words(engine, 'spec.desireState', 'spec.epoch', 'spec.replicaAddressMap', 'status.currentState', 'status.currentEpoch', 'status.membership', 'status.ioState', 'status.ioReason', 'status.ioSince', 'status.replicaModeMap')}`,
+    ),
+    ...replicas.map(
+      (replica) =>
+        `  ${replica.metadata.name}: ${words(replica, 'spec.nodeID', 'spec.desireState', 'status.currentState', 'spec.failedAt', 'spec.healthyAt', 'spec.rebuildRetryCount', 'status.storageIP', 'status.port')}`,
+    ),
+  ].join('\n');
+}
+
 export async function waitState(
   system: System,
   volume: string,

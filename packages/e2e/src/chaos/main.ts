@@ -1,5 +1,6 @@
 /**
- * `npm run chaos -- [--rounds 200] [--seed N] [--canary no-fdatasync]`: rounds of random faults on a cluster of its own.
+ * `npm run chaos -- [--rounds 200] [--seed N] [--first ROUND] [--canary no-fdatasync]`: rounds of random faults on a cluster of
+ * its own.
  *
  * The canary is a build whose fdatasync does nothing: it must fail, which shows that the checks see lost writes.
  */
@@ -8,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { ContractViolation } from '../block-history.ts';
 import { Cluster } from '../cluster.ts';
 import { runChaos } from './rounds.ts';
 
@@ -15,16 +17,23 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '200' },
     seed: { type: 'string', default: String(process.pid) },
+    first: { type: 'string', default: '0' },
     canary: { type: 'string', default: '' },
     keep: { type: 'boolean', default: false },
+    instance: { type: 'string', default: String(30 + (process.pid % 60)) },
   },
 });
 
 const rounds = Number(values.rounds);
 const seed = Number(values.seed);
+const first = Number(values.first);
+const instance = Number(values.instance);
 if (!Number.isInteger(rounds) || rounds < 1)
   throw new Error(`--rounds wants a whole number above 0, not ${values.rounds}`);
 if (!Number.isInteger(seed)) throw new Error(`--seed wants a whole number, not ${values.seed}`);
+if (!Number.isInteger(first) || first < 0) throw new Error(`--first wants a whole number from 0, not ${values.first}`);
+if (!Number.isInteger(instance) || instance < 0 || instance > 99)
+  throw new Error(`--instance wants a whole number from 0 to 99, not ${values.instance}`);
 if (values.canary !== '' && values.canary !== 'no-fdatasync') throw new Error('--canary knows only no-fdatasync');
 if (process.getuid?.() !== 0)
   throw new Error('chaos wants root: it cuts the power of nodes whose disks are mounted for it');
@@ -32,19 +41,21 @@ if (process.getuid?.() !== 0)
 const folder = mkdtempSync(join(tmpdir(), 'longhorn-chaos-'));
 const canary = pathToFileURL(join(import.meta.dirname, 'no-fdatasync.mjs')).href;
 const env = values.canary === '' ? {} : { NODE_OPTIONS: `--import ${canary}` };
-const cluster = new Cluster(join(folder, 'cluster'), 30 + (process.pid % 60), env);
+const cluster = new Cluster(join(folder, 'cluster'), instance, env);
 console.log(`seed ${seed}, ${rounds} rounds${values.canary === '' ? '' : `, canary ${values.canary}`}`);
 let failed = false;
+let violation = '';
 try {
   await cluster.start();
   const start = performance.now();
-  const result = await runChaos(cluster, seed, rounds, (text) => console.log(text));
+  const result = await runChaos(cluster, { seed, rounds, first, log: (text) => console.log(text) });
   const minutes = ((performance.now() - start) / 60_000).toFixed(1);
   console.log(
     `${result.rounds} rounds, ${result.operations} operations, ${result.powerCuts} power-cuts in ${minutes} min: nothing lost`,
   );
 } catch (error) {
   failed = true;
+  violation = violationIn(error);
   console.error(error);
   console.error(`repeat with: npm run chaos -- --seed ${seed} --rounds ${rounds}`);
 } finally {
@@ -53,6 +64,15 @@ try {
   else rmSync(folder, { recursive: true, force: true });
 }
 if (values.canary !== '') {
-  console.log(failed ? 'the canary was caught' : 'THE CANARY LIVED: the checks do not see lost writes');
-  process.exitCode = failed ? 0 : 1;
+  const verdict = failed
+    ? 'IT FAILED FOR ANOTHER REASON: try again'
+    : 'THE CANARY LIVED: the checks do not see lost writes';
+  console.log(violation === '' ? verdict : `the canary was caught: ${violation}`);
+  process.exitCode = violation === '' ? 1 : 0;
 } else process.exitCode = failed ? 1 : 0;
+
+/** The violation of the contract that made a run fail; '' = it failed for another reason. */
+function violationIn(error: unknown): string {
+  for (let at = error; at instanceof Error; at = at.cause) if (at instanceof ContractViolation) return at.message;
+  return '';
+}

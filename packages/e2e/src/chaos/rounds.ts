@@ -1,172 +1,161 @@
 /**
  * Rounds of random faults with verification. After each round everything is healthy without help (a device that lost its
- * cache is attached anew, as a user mounts anew), nothing acknowledged and flushed is lost, all replicas are equal.
+ * cache is attached anew, as a user mounts anew), nothing acknowledged and flushed is lost, all replicas are equal, and
+ * nothing is left over: processes, replica folders, loop devices, mounts.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster } from '../cluster.ts';
-import { at } from '../kube.ts';
-import { seededRandom, type Random } from '../random.ts';
-import { mergedChecksums } from '../replica-contents.ts';
-import {
-  attach,
-  describeVolume,
-  detach,
-  engineOf,
-  setSetting,
-  volumeManifest,
-  waitHealthy,
-  waitState,
-} from '../volumes.ts';
-import { waitFor } from '../wait.ts';
-import { describeFaults, inject, planFaults } from './faults.ts';
+import { seededRandom } from '../random.ts';
+import { attach, deleteVolume, outlineVolume, setSetting, volumeManifest, waitHealthy, waitState } from '../volumes.ts';
+import { actDuringFaults, revertToSnapshot } from './activities.ts';
+import { noDamage, strike, untilDue, type Damage } from './faults.ts';
+import { waitClean } from './remains.ts';
+import { planRound, type Fault, type RoundPlan } from './schedule.ts';
+import { endpointOf, notePlaces, recover, verify, type Subject } from './subject.ts';
 import { Workload } from './workload.ts';
 
 const NODES = ['node-1', 'node-2', 'node-3'] as const;
 const VOLUME_BYTES = 64 << 20;
 /** Blocks in use: few, so that they are written again and again. */
 const BLOCKS = 512;
-const HEALTHY_MS = 180_000;
-/** A dead process is reported within a second. */
-const NOTICE_MS = 1_500;
-const VERIFY_ATTEMPTS = 5;
+const ONLY_COPY = 'chaos-1';
 
 export interface ChaosResult {
   rounds: number;
   operations: number;
+  /** nodes that lost power, counted each time */
   powerCuts: number;
 }
 
-interface Subject {
-  workload: Workload;
-  node: string;
-  replicas: number;
+export interface ChaosOptions {
+  seed: number;
+  rounds: number;
+  /** number of the first round, to repeat a late one without those before it */
+  first?: number;
+  log: (text: string) => void;
 }
 
 /** @throws with seed and round in the message when a round violates the contract */
-export async function runChaos(
-  cluster: Cluster,
-  seed: number,
-  rounds: number,
-  log: (text: string) => void,
-): Promise<ChaosResult> {
+export async function runChaos(cluster: Cluster, { seed, rounds, first = 0, log }: ChaosOptions): Promise<ChaosResult> {
   await setSetting(cluster, 'blockdev-driver', 'nbd');
   await setSetting(cluster, 'replica-replenishment-wait-interval', '60');
-  const subjects = await createSubjects(cluster, seed);
+  const subjects = newSubjects(seed);
+  try {
+    await createVolumes(cluster, subjects);
+    const result = await runRounds(cluster, subjects, { seed, rounds, first, log });
+    await removeVolumes(cluster, subjects);
+    return result;
+  } finally {
+    for (const { workload } of subjects) workload.disconnect();
+  }
+}
+
+async function runRounds(
+  cluster: Cluster,
+  subjects: Subject[],
+  { seed, rounds, first, log }: Required<ChaosOptions>,
+): Promise<ChaosResult> {
   let powerCuts = 0;
-  for (let round = 0; round < rounds; round++) {
-    const random = seededRandom(seed * 10_007 + round);
-    const faults = planFaults(random, NODES);
-    const start = performance.now();
+  let operations = 0;
+  for (let round = first; round < first + rounds; round++) {
+    const damage = noDamage();
     try {
-      powerCuts += await runRound(cluster, subjects, faults, random);
+      const times = await runRound(cluster, subjects, planRound(seed, round), round, damage);
+      powerCuts += damage.cut.size;
+      const total = subjects.reduce((sum, { workload }) => sum + workload.operations, 0);
+      log(`round ${round + 1} of seed ${seed} (${times}; ${total - operations} operations): ${damage.log.join(' | ')}`);
+      operations = total;
     } catch (error) {
-      const states = await Promise.all(subjects.map((s) => describeVolume(cluster, s.workload.volume)));
-      throw new Error(`round ${round} of seed ${seed} failed: ${describeFaults(faults)}\n${states.join('\n')}`, {
-        cause: error,
-      });
+      const states = await Promise.all(subjects.map(({ volume }) => outlineVolume(cluster, volume)));
+      throw new Error(
+        `round ${round + 1} of seed ${seed} failed (alone: --seed ${seed} --first ${round} --rounds 1): ${damage.log.join(' | ')}\n${states.join('\n')}`,
+        { cause: error },
+      );
     }
-    const seconds = ((performance.now() - start) / 1000).toFixed(1);
-    log(`round ${round + 1}/${rounds} (${seconds} s): ${describeFaults(faults)}`);
   }
-  for (const { workload } of subjects) workload.disconnect();
-  return { rounds, powerCuts, operations: subjects.reduce((sum, s) => sum + s.workload.operations, 0) };
+  return { rounds, powerCuts, operations };
 }
 
-async function createSubjects(cluster: Cluster, seed: number): Promise<Subject[]> {
-  const subjects = [3, 2, 1].map((replicas, index) => ({
-    replicas,
-    node: NODES[index] ?? 'node-1',
-    workload: new Workload(`chaos-${replicas}`, seed, BLOCKS, seededRandom(seed + replicas)),
-  }));
-  for (const { workload, replicas } of subjects) {
-    await cluster.kube.create('volumes', volumeManifest(workload.volume, VOLUME_BYTES, replicas));
-  }
-  for (const { workload, node } of subjects) {
-    await waitState(cluster, workload.volume, 'detached');
-    await workload.start(await attach(cluster, workload.volume, node));
-    await waitHealthy(cluster, workload.volume);
-  }
-  return subjects;
+function newSubjects(seed: number): Subject[] {
+  return [3, 2, 1].map((replicas, index): Subject => {
+    const volume = `chaos-${replicas}`;
+    return {
+      volume,
+      replicas,
+      node: NODES[index] ?? 'node-1',
+      places: [],
+      snapshots: new Map(),
+      workload: new Workload(volume, seed, BLOCKS, VOLUME_BYTES, seededRandom(seed + replicas)),
+    };
+  });
 }
 
+async function createVolumes(cluster: Cluster, subjects: Subject[]): Promise<void> {
+  await Promise.all(
+    subjects.map(async (subject) => {
+      const { volume, replicas, workload, node } = subject;
+      await cluster.kube.create('volumes', volumeManifest(volume, VOLUME_BYTES, replicas));
+      await waitState(cluster, volume, 'detached');
+      await attach(cluster, volume, node);
+      await waitHealthy(cluster, volume);
+      await workload.start(await endpointOf(cluster, subject));
+    }),
+  );
+}
+
+/** Deleted while attached, as a person may: nothing of them stays. */
+async function removeVolumes(cluster: Cluster, subjects: Subject[]): Promise<void> {
+  await Promise.all(
+    subjects.map(async ({ volume, workload }) => {
+      await workload.pause(60_000);
+      workload.disconnect();
+      await deleteVolume(cluster, volume);
+    }),
+  );
+  await waitClean(cluster, [], NODES);
+}
+
+/** Returns how long its parts took. */
 async function runRound(
   cluster: Cluster,
   subjects: Subject[],
-  faults: ReturnType<typeof planFaults>,
-  random: Random,
-): Promise<number> {
-  const cut = new Set<string>();
-  const undo: (() => Promise<void>)[] = [];
-  for (const fault of faults) undo.push(await inject(fault, cluster, random, (node) => cut.add(node)));
-  await Promise.all(undo.map((step) => step()));
-  for (const subject of subjects) await recover(cluster, subject, cut.has(subject.node));
-  for (const subject of subjects) await verify(cluster, subject);
-  for (const { workload, node } of subjects) {
-    workload.disconnect();
-    await workload.start(await endpoint(cluster, workload.volume, node));
+  plan: RoundPlan,
+  round: number,
+  damage: Damage,
+): Promise<string> {
+  const begin = performance.now();
+  const seconds = (): string => ((performance.now() - begin) / 1000).toFixed(1);
+  await Promise.all(subjects.map((subject) => notePlaces(cluster, subject)));
+  await Promise.all([
+    injectAll(cluster, plan.faults, damage),
+    actDuringFaults(cluster, plan, round, subjects, NODES, damage).then((did) => {
+      if (did !== '') damage.log.push(did);
+    }),
+  ]);
+  const faulted = seconds();
+  await Promise.all(subjects.map((subject) => recover(cluster, subject, damage)));
+  const healthy = seconds();
+  await Promise.all(subjects.map((subject) => verify(cluster, subject)));
+  const verified = seconds();
+  await waitClean(cluster, subjects, NODES);
+  const clean = seconds();
+  if (plan.activity === 'revert') {
+    const did = await revertToSnapshot(cluster, plan, subjects);
+    if (did !== '') damage.log.push(did);
   }
-  return cut.size;
-}
-
-/**
- * Every block by the contract, all replicas equal. A fault may not have been noticed when the volume was found healthy: a
- * difference counts only if the volume is healthy after it was seen as well, with the same replicas.
- */
-async function verify(cluster: Cluster, { workload, replicas }: Subject): Promise<void> {
-  await workload.verify();
-  for (let attempt = 1; ; attempt++) {
-    const before = await waitHealthy(cluster, workload.volume, HEALTHY_MS);
-    await delay(NOTICE_MS);
-    const sums = await mergedChecksums(cluster, workload.volume).catch((error: unknown) => {
-      if (attempt === VERIFY_ATTEMPTS) throw error;
-      return new Map<string, string>();
-    });
-    if (sums.size === replicas && new Set(sums.values()).size === 1) return;
-    const after = await cluster.kube.get('volumes', workload.volume);
-    const stayed = at(after, 'metadata.resourceVersion') === at(before, 'metadata.resourceVersion');
-    if (stayed || attempt === VERIFY_ATTEMPTS) {
-      throw new Error(`replicas of ${workload.volume} differ: ${JSON.stringify([...sums])}`);
-    }
-  }
-}
-
-/** Waits until the volume is healthy by itself; a device that lost its cache is attached anew first. */
-async function recover(cluster: Cluster, subject: Subject, nodeWasCut: boolean): Promise<void> {
-  const { workload, node } = subject;
-  // The engine of a node that lost power is gone: what it had not answered is answered by nobody.
-  if (nodeWasCut) {
-    workload.disconnect();
-    workload.history.lostCache();
-  }
-  await waitFor(
-    `${workload.volume} serves again or says that its device lost its cache`,
-    HEALTHY_MS,
-    async () => {
-      const state = at(await engineOf(cluster, workload.volume), 'status.ioState');
-      return workload.deviceFailed || state === 'failed' || state === 'serving';
-    },
-    () => describeVolume(cluster, workload.volume),
+  const reverted = seconds();
+  await Promise.all(
+    subjects.map(async (subject) => {
+      subject.workload.disconnect();
+      await subject.workload.start(await endpointOf(cluster, subject));
+    }),
   );
-  const failed = workload.deviceFailed || at(await engineOf(cluster, workload.volume), 'status.ioState') === 'failed';
-  if (failed) {
-    workload.disconnect();
-    workload.history.lostCache();
-    await detach(cluster, workload.volume, true);
-    await attach(cluster, workload.volume, node);
-  }
-  await waitHealthy(cluster, workload.volume, HEALTHY_MS);
-  if (nodeWasCut || failed) await workload.start(await endpoint(cluster, workload.volume, node));
-  await workload.pause(60_000);
+  return `faults ${faulted} s, healthy ${healthy} s, verified ${verified} s, clean ${clean} s${plan.activity === 'revert' ? `, reverted ${reverted} s` : ''}`;
 }
 
-async function endpoint(cluster: Cluster, volume: string, node: string): Promise<string> {
-  return waitFor(
-    `${volume} has an endpoint on ${node}`,
-    60_000,
-    async () => {
-      const uri = at(await engineOf(cluster, volume), 'status.endpoint');
-      return typeof uri === 'string' && uri.startsWith('nbd+unix:') && uri;
-    },
-    () => describeVolume(cluster, volume),
-  );
+/** Begun one after the other, each with its own end. */
+async function injectAll(cluster: Cluster, faults: readonly Fault[], damage: Damage): Promise<void> {
+  const [fault, ...others] = faults;
+  if (fault === undefined) return;
+  await untilDue(cluster, fault);
+  await Promise.all([strike(cluster, fault, NODES, ONLY_COPY, damage), injectAll(cluster, others, damage)]);
 }

@@ -3,13 +3,17 @@
  *
  * One request per block at a time, so that a repeated write (after a reconnect) is the same write. An EIO ends the
  * device until it is attached anew, as a disk that lost its cache; any other error is a failure of the run.
+ *
+ * The blocks lie in clusters of four neighbours, spread over the whole volume: regions (64 KiB) are shared by few, and
+ * no two clusters share one. Requests are of one block or of several of a cluster.
  */
 import { BLOCK_BYTES, BlockHistory, blockContent, versionOf } from '../block-history.ts';
-import { NbdClient, NbdError } from '../nbd-client.ts';
+import { NbdClient, NbdClosedError, NbdError } from '../nbd-client.ts';
 import type { Random } from '../random.ts';
 
 const EIO = 5;
 const WORKERS = 4;
+const CLUSTER_BLOCKS = 4;
 
 export class Workload {
   readonly history = new BlockHistory();
@@ -19,6 +23,8 @@ export class Workload {
   operations = 0;
   private readonly seed: number;
   private readonly blocks: number;
+  /** first bytes of neighbouring clusters are this far apart */
+  private readonly strideBytes: number;
   private readonly random: Random;
   private client: NbdClient | null = null;
   private readonly busy = new Set<number>();
@@ -26,10 +32,11 @@ export class Workload {
   private workers: Promise<void>[] = [];
   private failure: Error | null = null;
 
-  constructor(volume: string, seed: number, blocks: number, random: Random) {
+  constructor(volume: string, seed: number, blocks: number, volumeBytes: number, random: Random) {
     this.volume = volume;
     this.seed = seed;
     this.blocks = blocks;
+    this.strideBytes = volumeBytes / (blocks / CLUSTER_BLOCKS);
     this.random = random;
   }
 
@@ -62,54 +69,72 @@ export class Workload {
     this.client = null;
   }
 
-  /** Reads every block that was ever written. */
+  /** Reads every block that was ever written, then flushes. */
   async verify(): Promise<void> {
     const client = this.client;
     if (client === null) throw new Error('verify needs a connection');
-    for (const block of this.history.blockNumbers()) {
-      this.history.check(block, versionOf(this.seed, block, await client.read(block * BLOCK_BYTES, BLOCK_BYTES)));
-    }
+    const left = this.history.blockNumbers();
+    const readAll = async (): Promise<void> => {
+      for (let block = left.pop(); block !== undefined; block = left.pop()) await this.readAndCheck(client, block, 1);
+    };
+    await Promise.all(Array.from({ length: WORKERS }, readAll));
     const point = this.history.flushPoint();
     await client.flush();
     this.history.flushed(point);
   }
 
+  private offsetOf(block: number): number {
+    return Math.floor(block / CLUSTER_BLOCKS) * this.strideBytes + (block % CLUSTER_BLOCKS) * BLOCK_BYTES;
+  }
+
   private async work(): Promise<void> {
     while (this.running && this.failure === null && !this.deviceFailed) {
-      const block = this.random.below(this.blocks);
+      const first = this.random.below(this.blocks);
+      const room = CLUSTER_BLOCKS - (first % CLUSTER_BLOCKS);
+      const count = this.random.chance(0.3) ? 1 + this.random.below(room) : 1;
       const kind = this.random.next();
-      if (this.busy.has(block)) {
+      const range = Array.from({ length: count }, (_, index) => first + index);
+      if (range.some((block) => this.busy.has(block))) {
         await new Promise(setImmediate);
         continue;
       }
-      this.busy.add(block);
+      for (const block of range) this.busy.add(block);
       try {
-        await this.operate(block, kind);
+        await this.operate(first, count, kind);
         this.operations++;
       } catch (error) {
         if (error instanceof NbdError && error.errno === EIO) this.deviceFailed = true;
-        else if (this.client !== null) this.failure ??= error instanceof Error ? error : new Error(String(error));
+        else if (!(error instanceof NbdClosedError))
+          this.failure ??= error instanceof Error ? error : new Error(String(error));
         return;
       } finally {
-        this.busy.delete(block);
+        for (const block of range) this.busy.delete(block);
       }
     }
   }
 
-  private async operate(block: number, kind: number): Promise<void> {
+  private async operate(first: number, count: number, kind: number): Promise<void> {
     const client = this.client;
     if (client === null) return;
     if (kind < 0.6) {
-      const version = this.history.begin(block);
-      await client.write(block * BLOCK_BYTES, blockContent(this.seed, block, version));
-      this.history.acknowledge(block, version);
+      const versions = Array.from({ length: count }, (_, index) => this.history.begin(first + index));
+      const contents = versions.map((version, index) => blockContent(this.seed, first + index, version));
+      await client.write(this.offsetOf(first), Buffer.concat(contents));
+      for (const [index, version] of versions.entries()) this.history.acknowledge(first + index, version);
     } else if (kind < 0.9) {
-      const content = await client.read(block * BLOCK_BYTES, BLOCK_BYTES);
-      this.history.check(block, versionOf(this.seed, block, content));
+      await this.readAndCheck(client, first, count);
     } else {
       const point = this.history.flushPoint();
       await client.flush();
       this.history.flushed(point);
+    }
+  }
+
+  private async readAndCheck(client: NbdClient, first: number, count: number): Promise<void> {
+    const content = await client.read(this.offsetOf(first), count * BLOCK_BYTES);
+    for (let index = 0; index < count; index++) {
+      const part = content.subarray(index * BLOCK_BYTES, (index + 1) * BLOCK_BYTES);
+      this.history.check(first + index, versionOf(this.seed, first + index, part));
     }
   }
 }

@@ -1,0 +1,119 @@
+/**
+ * One volume under chaos: what is known of it, and how a round ends for it: healthy without help, everything that must be
+ * there is there, all replicas equal.
+ *
+ * What may be lost in a round: if a replica of the volume was left alone, nothing that was acknowledged. If every one
+ * was struck and a node lost power, what was not flushed; only then the device may say (EIO) that it lost its cache,
+ * and is attached anew, as a user mounts anew.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Cluster } from '../cluster.ts';
+import { at } from '../kube.ts';
+import { mergedChecksums } from '../replica-contents.ts';
+import { attach, describeVolume, detach, engineOf, replicasOf, waitHealthy } from '../volumes.ts';
+import { waitFor } from '../wait.ts';
+import { ContractViolation, type SnapshotContents } from '../block-history.ts';
+import type { Damage } from './faults.ts';
+import type { Workload } from './workload.ts';
+
+export const HEALTHY_MS = 180_000;
+/** A dead process is reported within a second. */
+const NOTICE_MS = 1_500;
+const VERIFY_ATTEMPTS = 5;
+
+export interface Subject {
+  workload: Workload;
+  volume: string;
+  /** where it is attached */
+  node: string;
+  replicas: number;
+  /** nodes of its replicas when the round began */
+  places: string[];
+  snapshots: Map<string, SnapshotContents>;
+}
+
+export async function notePlaces(cluster: Cluster, subject: Subject): Promise<void> {
+  const replicas = await replicasOf(cluster, subject.volume);
+  subject.places = replicas.map((replica) => String(at(replica, 'spec.nodeID')));
+}
+
+/** Every replica was struck, and a node lost power: what was not flushed may be gone. */
+function mayLoseCache(subject: Subject, damage: Damage): boolean {
+  const isStruck = (node: string): boolean =>
+    damage.cut.has(node) || damage.nodes.has(node) || damage.replicas.has(`${subject.volume}@${node}`);
+  return damage.cut.size > 0 && subject.places.every(isStruck);
+}
+
+const ioStateOf = async (cluster: Cluster, volume: string): Promise<unknown> =>
+  at(await engineOf(cluster, volume), 'status.ioState');
+
+/** Waits until the volume is healthy by itself; a device that lost its cache is attached anew first. */
+export async function recover(cluster: Cluster, subject: Subject, damage: Damage): Promise<void> {
+  const { workload, volume, node } = subject;
+  const mayLose = mayLoseCache(subject, damage);
+  // The engine of a node that lost power is gone: what it had not answered is answered by nobody.
+  const nodeWasCut = damage.cut.has(node);
+  if (nodeWasCut) {
+    workload.disconnect();
+    if (mayLose) workload.history.lostCache();
+  }
+  await waitFor(
+    `${volume} serves again or says that its device lost its cache`,
+    HEALTHY_MS,
+    async () => {
+      const state = await ioStateOf(cluster, volume);
+      return workload.deviceFailed || state === 'failed' || state === 'serving';
+    },
+    () => describeVolume(cluster, volume),
+  );
+  const failed = workload.deviceFailed || (await ioStateOf(cluster, volume)) === 'failed';
+  if (failed) {
+    if (!mayLose) {
+      const said = at(await engineOf(cluster, volume), 'status.ioReason');
+      throw new ContractViolation(`${volume} failed its device although a replica was left alone: ${String(said)}`);
+    }
+    workload.disconnect();
+    workload.history.lostCache();
+    await detach(cluster, volume, true);
+    await attach(cluster, volume, node);
+  }
+  await waitHealthy(cluster, volume, HEALTHY_MS);
+  if (nodeWasCut || failed) await workload.start(await endpointOf(cluster, subject));
+  await workload.pause(60_000);
+}
+
+/**
+ * Every block by the contract, all replicas equal. A fault may not have been noticed when the volume was found healthy: a
+ * difference counts only if the volume is healthy after it was seen as well, with the same replicas.
+ */
+export async function verify(cluster: Cluster, { workload, volume, replicas }: Subject): Promise<void> {
+  await workload.verify();
+  for (let attempt = 1; ; attempt++) {
+    const before = await waitHealthy(cluster, volume, HEALTHY_MS);
+    await delay(NOTICE_MS);
+    const sums = await mergedChecksums(cluster, volume).catch((error: unknown) => {
+      if (attempt === VERIFY_ATTEMPTS) throw error;
+      return new Map<string, string>();
+    });
+    if (sums.size === replicas && new Set(sums.values()).size === 1) return;
+    const after = await cluster.kube.get('volumes', volume);
+    const stayed = at(after, 'metadata.resourceVersion') === at(before, 'metadata.resourceVersion');
+    if (stayed || attempt === VERIFY_ATTEMPTS) {
+      throw new ContractViolation(`replicas of ${volume} differ: ${JSON.stringify([...sums])}`);
+    }
+  }
+}
+
+/** Address of the volume's device where it is attached. */
+export async function endpointOf(cluster: Cluster, { volume, node }: Subject): Promise<string> {
+  return waitFor(
+    `${volume} has an endpoint on ${node}`,
+    60_000,
+    async () => {
+      const engine = await engineOf(cluster, volume);
+      const uri = at(engine, 'status.endpoint');
+      return at(engine, 'spec.nodeID') === node && typeof uri === 'string' && uri.startsWith('nbd+unix:') && uri;
+    },
+    () => describeVolume(cluster, volume),
+  );
+}
