@@ -127,4 +127,40 @@ describe('an engine and three replicas as processes', { timeout: 120_000 }, () =
     }
     expect(await nbd.read(131_072, 65_536)).toEqual(pattern(0x33));
   });
+
+  it('fails a device that clients connect to again when the only replica lost what was not flushed', async () => {
+    const only = { epoch: 0, count: 1, members: ['r0'], decided: true };
+    const start = async (epoch: number): Promise<void> => {
+      world.startReplica(0);
+      await untilReplica(0);
+      world.startEngine(epoch, epoch === 1 ? only : { ...only, epoch: 1, decided: false }, [0], 'tgt-blockdev');
+    };
+    const connectAgain = async (): Promise<NbdClient> => {
+      const opened = await NbdClient.openUnix(world.nbdSocket, 'v1');
+      clients.push(opened);
+      return opened;
+    };
+    await start(1);
+    await world.until(['io-status'], isServing);
+    const nbd = await connectAgain();
+    await nbd.write(0, pattern(0x11));
+    await world.killEngine();
+    await world.killReplica(0);
+    world.hostStarts('boot-2');
+
+    await start(2);
+    await world.until(['io-status'], (output) => output.includes('"ioState": "failed"'));
+    const flushed = (): Promise<string> =>
+      connectAgain()
+        .then((again) => again.flush())
+        .then(() => '', String);
+    await expect.poll(flushed, { timeout: 10_000 }).toContain('NBD error 5');
+    expect(await world.endEngine()).toBe(0);
+
+    // Attached anew: whoever uses it now knows.
+    await world.killReplica(0);
+    await start(3);
+    await world.until(['io-status'], isServing);
+    await (await connectAgain()).flush();
+  });
 });

@@ -1,7 +1,7 @@
 /** Real `longhorn` processes for tests: replicas and an engine on loopback ports, in a folder of their own. */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, openSync, closeSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, openSync, closeSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -45,6 +45,17 @@ export class EngineProcesses {
 
   constructor(basePort: number) {
     this.basePort = basePort;
+    this.hostStarts('boot-1');
+  }
+
+  /** The host of the replicas that are started from now on was started (anew). */
+  hostStarts(bootId: string): void {
+    writeFileSync(join(this.folder, 'boot-id'), `${bootId}\n`);
+  }
+
+  /** Of a block device that is served as NBD. */
+  get nbdSocket(): string {
+    return join(this.folder, 'run', 'nbd', 'v1.sock');
   }
 
   address(index: number): string {
@@ -64,7 +75,13 @@ export class EngineProcesses {
   }
 
   private environment(): NodeJS.ProcessEnv {
-    return { ...process.env, LONGHORN_RUN_DIR: join(this.folder, 'run'), LONGHORN_HOST_ROOT: '', POD_IP: '' };
+    return {
+      ...process.env,
+      LONGHORN_RUN_DIR: join(this.folder, 'run'),
+      LONGHORN_BOOT_ID_FILE: join(this.folder, 'boot-id'),
+      LONGHORN_HOST_ROOT: '',
+      POD_IP: '',
+    };
   }
 
   private start(name: string, args: readonly string[]): ChildProcess {
@@ -81,10 +98,11 @@ export class EngineProcesses {
     this.replicas.set(index, this.start(`r${index}`, args));
   }
 
-  startEngine(epoch: number, known: object, replicas: readonly number[], holdSeconds = 60): void {
+  startEngine(epoch: number, known: object, replicas: readonly number[], frontend = 'nbd'): void {
     const args = ['--engine-instance-name', 'e1', 'controller', 'v1', '--listen', this.engineAddress];
-    args.push('--size', SIZE, '--current-size', SIZE, '--disableRevCounter', '--frontend', 'nbd');
-    args.push('--nbd-listen', `127.0.0.1:${this.nbdPort}`, '--io-hold-timeout', String(holdSeconds));
+    args.push('--size', SIZE, '--current-size', SIZE, '--disableRevCounter', '--frontend', frontend);
+    args.push('--blockdev-driver', 'nbd');
+    args.push('--nbd-listen', `127.0.0.1:${this.nbdPort}`, '--io-hold-timeout', '60');
     args.push('--epoch', String(epoch), '--membership', JSON.stringify(known));
     for (const index of replicas) args.push('--replica', this.address(index));
     this.engine = this.start('engine', args);

@@ -31,8 +31,15 @@ export class NbdClient {
     socket.on('error', (error) => this.fail(error));
   }
 
-  static async open(host: string, port: number, exportName: string): Promise<NbdClient> {
-    const socket = connect({ host, port, noDelay: true });
+  static open(host: string, port: number, exportName: string): Promise<NbdClient> {
+    return NbdClient.shakeHands(connect({ host, port, noDelay: true }), exportName);
+  }
+
+  static openUnix(path: string, exportName: string): Promise<NbdClient> {
+    return NbdClient.shakeHands(connect({ path }), exportName);
+  }
+
+  private static async shakeHands(socket: Socket, exportName: string): Promise<NbdClient> {
     const reader = new Reader(socket);
     const greeting = await reader.bytes(18);
     if (greeting.readBigUInt64BE(0) !== NBD_MAGIC || greeting.readBigUInt64BE(8) !== OPTION_MAGIC) {

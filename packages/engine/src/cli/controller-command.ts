@@ -66,7 +66,7 @@ export async function runControllerCommand(
         ? `${environment['LONGHORN_HOST_ROOT'] ?? '/host'}/var/lib/longhorn/unix-domain-socket/${options.volumeName}.sock`
         : null,
     openFrontend: frontendOpener({
-      blockdevDriver: flags.blockdevDriver === 'fuse' || flags.blockdevDriver === 'nbd' ? flags.blockdevDriver : 'auto',
+      blockdevDriver: driverOf(flags),
       nbdListen: flags.nbdListen,
       podIp,
       runDir,
@@ -109,7 +109,12 @@ async function engineOptions(
 
 /** A device that an engine before left behind is still in use by people: its cache must not get lost unnoticed. */
 async function isDeviceLive(volumeName: string, flags: ControllerFlags, runDir: string): Promise<boolean> {
-  if (flags.blockdevDriver === 'nbd') return false;
+  const { isNbdSessionLeft, chooseDriver } = await import('./engine-frontends.ts');
+  if ((await chooseDriver(driverOf(flags))) === 'nbd') return isNbdSessionLeft(volumeName, runDir);
   const { findLiveDevice } = await import('../frontend/fuse/live-device.ts');
   return findLiveDevice(volumeName, runDir) !== null;
+}
+
+function driverOf({ blockdevDriver }: ControllerFlags): BlockdevDriver {
+  return blockdevDriver === 'fuse' || blockdevDriver === 'nbd' ? blockdevDriver : 'auto';
 }

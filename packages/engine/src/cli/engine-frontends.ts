@@ -1,4 +1,5 @@
 /** Which code serves which frontend name; each is loaded when it is used. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import type { OpenFrontend } from '../controller/frontend-control.ts';
@@ -46,17 +47,25 @@ export function frontendOpener(options: FrontendOptions): OpenFrontend {
       return openBlockdevFrontend({ target: core, volumeName, runDir: options.runDir, logger, onLost });
     }
     const { openNbdFrontend } = await import('../frontend/nbd/nbd-frontend.ts');
-    const folder = join(options.runDir, 'nbd');
-    await mkdir(folder, { recursive: true });
-    return openNbdFrontend({
-      target: core,
-      exportName: volumeName,
-      listen: { unixPath: join(folder, `${volumeName}.sock`) },
-    });
+    await mkdir(join(options.runDir, 'nbd'), { recursive: true });
+    const unixPath = nbdSocketPath(volumeName, options.runDir);
+    return openNbdFrontend({ target: core, exportName: volumeName, listen: { unixPath } });
   };
 }
 
-async function chooseDriver(wanted: BlockdevDriver): Promise<'fuse' | 'nbd'> {
+function nbdSocketPath(volumeName: string, runDir: string): string {
+  return join(runDir, 'nbd', `${volumeName}.sock`);
+}
+
+/**
+ * Whether an engine before us left the NBD export of the volume without an orderly end (which removes the socket): its
+ * clients connect again and go on as if nothing had been. The run directory is empty after a start of the node.
+ */
+export function isNbdSessionLeft(volumeName: string, runDir: string): boolean {
+  return existsSync(nbdSocketPath(volumeName, runDir));
+}
+
+export async function chooseDriver(wanted: BlockdevDriver): Promise<'fuse' | 'nbd'> {
   if (wanted !== 'auto') return wanted;
   const { blockdevDriverAvailable } = await import('../frontend/fuse/blockdev-frontend.ts');
   return blockdevDriverAvailable().ok ? 'fuse' : 'nbd';

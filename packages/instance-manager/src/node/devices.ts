@@ -14,10 +14,13 @@ export function recordedVolumes(runFolder: string): string[] {
     .map((file) => file.slice(0, -'.json'.length));
 }
 
-/** Whether the run folder records a device of the volume. */
+/** Whether the run folder records a device of the volume: a block device, or an NBD socket that clients connect to again. */
 export function hasDeviceRecord(runFolder: string, volume: string): boolean {
   // A volume's name comes from arguments: it must not lead out of the folder.
-  return !volume.includes('/') && existsSync(join(runFolder, 'devices', `${volume}.json`));
+  if (volume.includes('/')) return false;
+  return (
+    existsSync(join(runFolder, 'devices', `${volume}.json`)) || existsSync(join(runFolder, 'nbd', `${volume}.sock`))
+  );
 }
 
 /** Engine binaries installed below `folders`: `<folder>/<image>/longhorn`. */
