@@ -9,4 +9,11 @@ export interface KeptSeed {
 
 export const KEPT_SEEDS: readonly KeptSeed[] = [
   { seed: 1, first: 0, rounds: 10, why: 'every slot of main faults and every activity' },
+  {
+    seed: 103,
+    first: 1,
+    rounds: 1,
+    why: 'an NBD client that connected again was served by a replica whose host had lost what it had not flushed',
+  },
+  { seed: 2, first: 5, rounds: 1, why: 'an engine waited for ever for its only replica, which stood still' },
 ];
