@@ -100,6 +100,15 @@ describe('the device of an engine', () => {
     expect([node.hasDevice('v'), node.cleanups()]).toEqual([false, ['v']]);
   });
 
+  it('that is served as NBD is removed after a successor that did not take it over', async () => {
+    await runEngine('v-e-0', ['--waits']);
+    const socket = join(node.folder, 'run', 'nbd', 'v.sock');
+    mkdirSync(join(socket, '..'));
+    writeFileSync(socket, '');
+    await deleteEngine('v-e-0', false);
+    expect(node.cleanups()).toEqual(['v']);
+  });
+
   it('is held for ever with a hold time of 0', async () => {
     await runEngine('v-e-0', ['--io-hold-timeout=0']);
     await killEngine('v-e-0');

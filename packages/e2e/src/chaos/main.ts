@@ -70,6 +70,8 @@ if (values.canary !== '') {
   console.log(violation === '' ? verdict : `the canary was caught: ${violation}`);
   process.exitCode = violation === '' ? 1 : 0;
 } else process.exitCode = failed ? 1 : 0;
+// After a failure other parts of the round still wait for their volumes.
+process.exit();
 
 /** The violation of the contract that made a run fail; '' = it failed for another reason. */
 function violationIn(error: unknown): string {
