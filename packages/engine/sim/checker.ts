@@ -3,6 +3,7 @@
  *
  * - A read of a sector returns the last acknowledged write, or one after it whose fate is not known; what was read once stays until it is
  *   written again.
+ * - A discard is a write of zeros that may also have done nothing, and what it did stays.
  * - After the device was lost (its node's power, or an error that everybody saw) and attached anew, a sector is as it was at the last flush,
  *   or as any later write left it, and stays so.
  *
@@ -45,6 +46,11 @@ export class DeviceChecker {
     state.possible = new Set([state.versions.lastIndexOf(id)]);
   }
 
+  /** A sector is given up: it reads as before, or as zeros, from now on. */
+  discardBegins(sector: number): void {
+    this.writeBegins(sector, UNWRITTEN);
+  }
+
   /** What a flush that is submitted now must keep. */
   flushBegins(): number[] {
     return this.sectors.map(({ possible }) => Math.min(...possible));
@@ -59,13 +65,13 @@ export class DeviceChecker {
 
   read(sector: number, id: number, when: string): void {
     const state = this.at(sector);
-    const index = state.versions.lastIndexOf(id);
-    if (!state.possible.has(index)) {
+    const matching = [...state.possible].filter((index) => state.versions[index] === id);
+    if (matching.length === 0) {
       const allowed = [...state.possible].map((one) => state.versions[one]).join(' or ');
-      this.violations.push(`${when}: sector ${sector} reads ${id} (version ${index}), allowed is ${allowed}`);
+      this.violations.push(`${when}: sector ${sector} reads ${id}, allowed is ${allowed}`);
       return;
     }
-    state.possible = new Set([index]);
+    state.possible = new Set(matching);
   }
 
   /** The device was lost and is attached anew. */

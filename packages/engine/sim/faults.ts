@@ -21,35 +21,42 @@ function oneFault(world: World): void {
   const chance = random.next();
   const replica = random.pick(cluster.replicas);
   const node = random.pick(cluster.nodes);
-  if (chance < 0.25) {
+  if (chance < 0.2) {
     world.note(`kill replica ${replica.name}`);
     replica.kill();
-  } else if (chance < 0.4) {
+  } else if (chance < 0.32) {
     world.note('kill the engine');
     plane.killEngine();
-  } else if (chance < 0.5) stopReplica(world, replica.name);
-  else if (chance < 0.65) cutNode(world, node);
-  else if (chance < 0.7) {
-    for (const one of cluster.nodes) cutNode(world, one);
-  } else if (chance < 0.82) cutNetwork(world, node);
-  else if (chance < 0.9) {
+  } else if (chance < 0.4) stopReplica(world, replica.name);
+  else if (chance < 0.53) cutPower(world, [node]);
+  else if (chance < 0.6) cutPower(world, cluster.nodes);
+  else if (chance < 0.7) cutNetwork(world, node);
+  else if (chance < 0.77) {
     world.note('the API server is away');
     plane.isUp = false;
     later(world, 1000 + random.below(20_000), () => {
       plane.isUp = true;
     });
-  } else if (chance < 0.93) {
+  } else if (chance < 0.8) {
     world.note(`the disk of ${node.name} is full`);
     node.disk.isFull = true;
     later(world, 1000 + random.below(6000), () => {
       node.disk.isFull = false;
     });
-  } else if (chance < 0.97) {
-    const engine = plane.engine;
-    if (!engine?.isServing) return;
-    world.note('snapshot');
-    engine.engine.snapshot('', {}, false).catch((error: unknown) => world.note(`snapshot failed: ${String(error)}`));
-  } else detachAndAttach(world);
+  } else if (chance < 0.92) snapshot(world);
+  else if (chance < 0.96) removeSnapshots(world);
+  else detachAndAttach(world);
+}
+
+/** Marks the snapshots right under the head as removed, on every replica that runs: an unmap may then free what they hold. */
+function removeSnapshots(world: World): void {
+  world.note('remove snapshots');
+  for (const { process, name } of world.cluster.replicas) {
+    const open = process?.server.io.open;
+    for (const layer of open?.volume.layers.slice(-3, -1) ?? []) {
+      process?.server.markRemoved(layer.name).catch((error: unknown) => world.note(`${name}: ${String(error)}`));
+    }
+  }
 }
 
 function stopReplica(world: World, name: string): void {
@@ -59,6 +66,21 @@ function stopReplica(world: World, name: string): void {
   world.note(`stop replica ${name}`);
   process.clock.stop();
   later(world, 2000 + world.random.below(15_000), () => process.clock.resume());
+}
+
+function snapshot(world: World): void {
+  const { engine } = world.plane;
+  if (!engine?.isServing) return;
+  world.note('snapshot');
+  engine.engine.snapshot('', {}, false).catch((error: unknown) => world.note(`snapshot failed: ${String(error)}`));
+}
+
+/** Often soon after a snapshot: then most of what is lost was written where the head held nothing yet. */
+function cutPower(world: World, nodes: readonly SimNode[]): void {
+  if (world.random.chance(0.5)) snapshot(world);
+  later(world, world.random.below(200), () => {
+    for (const node of nodes) cutNode(world, node);
+  });
 }
 
 function cutNode(world: World, node: SimNode): void {

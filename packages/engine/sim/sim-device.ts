@@ -15,7 +15,7 @@ const OPERATIONS_MAX = 16;
 const RUN_BLOCKS_MAX = 4;
 
 interface Operation {
-  readonly kind: 'read' | 'write' | 'flush';
+  readonly kind: 'read' | 'write' | 'discard' | 'flush';
   readonly block: number;
   readonly count: number;
   readonly writeId: number;
@@ -88,10 +88,10 @@ export class SimDevice implements CompletionSink {
   step(): void {
     if (!this.isLive || this.running.size >= OPERATIONS_MAX) return;
     const chance = this.random.next();
-    if (chance < 0.12) this.begin('flush', 0, 0);
+    if (chance < 0.08) this.begin('flush', 0, 0);
     else
       this.begin(
-        chance < 0.55 ? 'write' : 'read',
+        chance < 0.5 ? 'write' : chance < 0.55 ? 'discard' : 'read',
         this.random.below(this.blocks),
         1 + this.random.below(RUN_BLOCKS_MAX),
       );
@@ -115,6 +115,12 @@ export class SimDevice implements CompletionSink {
     this.target?.submitBatch();
   }
 
+  /** Discards one run of blocks. */
+  discard(block: number, count: number): void {
+    this.begin('discard', block, count);
+    this.target?.submitBatch();
+  }
+
   complete(key: number, errno: number): void {
     const slot = Math.floor(key / GENERATIONS);
     if (key % GENERATIONS !== this.generation % GENERATIONS) return;
@@ -134,6 +140,7 @@ export class SimDevice implements CompletionSink {
 
   private note({ kind, block, count, writeId, buffer, kept, isFua }: Operation): void {
     if (kind === 'flush') return this.checker.flushAcked(kept);
+    if (kind === 'discard') return undefined;
     const first = block * SECTORS;
     for (let index = 0; index < count * SECTORS; index++) {
       if (kind === 'write') this.checker.writeAcked(first + index, writeId);
@@ -165,6 +172,9 @@ export class SimDevice implements CompletionSink {
         this.checker.writeBegins(first * SECTORS + sector, writeId);
       }
     }
+    if (kind === 'discard') {
+      for (let sector = 0; sector < count * SECTORS; sector++) this.checker.discardBegins(first * SECTORS + sector);
+    }
     const operation: Operation = {
       kind,
       block: first,
@@ -191,6 +201,7 @@ export class SimDevice implements CompletionSink {
       if (operation.kept.length === 0) operation.kept = this.checker.flushBegins();
       target.flush(this, key);
     } else if (operation.kind === 'read') target.read(this, key, offset, length, operation.buffer, 0);
+    else if (operation.kind === 'discard') target.unmap(this, key, offset, length);
     else target.write(this, key, offset, length, Buffer.from(operation.buffer), 0, 0, operation.isFua);
   }
 }

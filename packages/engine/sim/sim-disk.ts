@@ -2,11 +2,12 @@
  * A folder on a simulated disk.
  *
  * Faults: a power cut keeps of each 512 byte sector that was not synced the old or the new content, by chance, and of the
- * changes of names since the folder was last synced a prefix. A killed process loses nothing: the page cache stays. A
- * full disk refuses writes. What does not happen: synced bytes do not change, and a sync that has answered has synced.
- *
- * Not modelled: blocks whose place was noted before their content came (unwritten extents after a crash), and holes punched
- * without a sync.
+ * changes of names since the folder was last synced a prefix. A block that was written where there was nothing is still
+ * nothing, has its content, or has a place without content: an unwritten extent, which counts as allocated and reads as
+ * zeros. Of what was freed or zeroed without a sync a prefix has happened, over all files: these are changes of the file system's
+ * own records, which its journal keeps in order; any sync takes all before it along. A killed process loses
+ * nothing: the page cache stays. A full disk refuses writes. What does not happen: synced bytes do not change, and a sync that has
+ * answered has synced.
  */
 import { DiskError, type DataFile, type FileStat, type Folder } from '../src/io/disk.ts';
 import type { Random } from '../src/membership/random.ts';
@@ -23,8 +24,13 @@ interface Inode {
   /** allocated blocks, of what is live and of what is synced */
   blocks: Set<number>;
   syncedBlocks: Set<number>;
+  /** of the allocated blocks those without content, live and synced */
+  unwritten: Set<number>;
+  syncedUnwritten: Set<number>;
   /** blocks changed since the last sync */
   dirty: Set<number>;
+  /** of these the ones that were freed or zeroed: when it happened last, and what was left */
+  dropped: Map<number, { at: number; leaves: 'hole' | 'unwritten' }>;
   links: number;
   modified: number;
   changed: number;
@@ -37,8 +43,12 @@ export class SimDisk {
   isFull = false;
   /** a build whose fdatasync does nothing: the canary that checks must find */
   ignoresSync = false;
+  /** a build that takes unwritten extents of a head for data: a canary, too */
+  hidesUnwritten = false;
   private ticks = 1;
   private inodes = 1;
+  /** when the journal was written last */
+  private committedAt = 1;
 
   constructor(random: Random) {
     this.random = random;
@@ -59,8 +69,14 @@ export class SimDisk {
 
   /** What was not synced is lost, sector by sector. */
   cutPower(): void {
-    for (const folder of this.folders.values()) folder.cutPower(this.random);
+    const happenedUntil = this.committedAt + this.random.below(this.ticks - this.committedAt + 1);
+    for (const folder of this.folders.values()) folder.cutPower(this.random, happenedUntil);
     this.isFull = false;
+  }
+
+  /** A sync of anything: the file system's own records are on the disk. */
+  commit(): void {
+    this.committedAt = this.tick();
   }
 
   tick(): number {
@@ -75,7 +91,10 @@ export class SimDisk {
       synced: Buffer.alloc(sizeBytes),
       blocks: new Set(),
       syncedBlocks: new Set(),
+      unwritten: new Set(),
+      syncedUnwritten: new Set(),
       dirty: new Set(),
+      dropped: new Map(),
       links: 0,
       modified: at,
       changed: at,
@@ -101,16 +120,17 @@ export class DiskFolder {
 
   sync(): void {
     if (this.disk.ignoresSync) return;
+    this.disk.commit();
     this.syncedNames = new Map(this.names);
     this.changes = [];
   }
 
-  cutPower(random: Random): void {
+  cutPower(random: Random, happenedUntil: number): void {
     const kept = random.below(this.changes.length + 1);
     for (const apply of this.changes.slice(0, kept)) apply(this.syncedNames);
     this.changes = [];
     this.names = new Map(this.syncedNames);
-    for (const inode of new Set(this.names.values())) lose(inode, random);
+    for (const inode of new Set(this.names.values())) lose(inode, random, happenedUntil);
   }
 
   /** A copy for another node, as a file transfer makes it. */
@@ -129,28 +149,61 @@ export class DiskFolder {
   }
 }
 
-function lose(inode: Inode, random: Random): void {
+function lose(inode: Inode, random: Random, happenedUntil: number): void {
   // A file that grew or shrank without a sync has its old or its new length.
   const isResized = inode.live.length !== inode.synced.length;
   const keepsSize = isResized && random.chance(0.5);
   const size = keepsSize ? inode.live.length : inode.synced.length;
   const content = Buffer.alloc(size);
   inode.synced.copy(content, 0, 0, Math.min(size, inode.synced.length));
-  const blocks = new Set(inode.syncedBlocks);
-  for (const block of inode.dirty) {
-    // A block that had no place on the disk yet has all of its content there, or is still a hole.
-    const isNew = !inode.syncedBlocks.has(block);
-    if (isNew && !(inode.blocks.has(block) && random.chance(0.5))) continue;
-    blocks.add(block);
-    for (let at = block * BLOCK; at < Math.min((block + 1) * BLOCK, size, inode.live.length); at += SECTOR) {
-      if (isNew || random.chance(0.5)) inode.live.copy(content, at, at, Math.min(at + SECTOR, inode.live.length));
-    }
-  }
+  const left = { content, blocks: new Set(inode.syncedBlocks), unwritten: new Set(inode.syncedUnwritten) };
+  for (const block of inode.dirty) loseBlock(inode, block, left, random, happenedUntil);
   inode.live = Buffer.from(content);
   inode.synced = content;
-  inode.blocks = blocks;
-  inode.syncedBlocks = new Set(blocks);
+  inode.blocks = left.blocks;
+  inode.syncedBlocks = new Set(left.blocks);
+  inode.unwritten = left.unwritten;
+  inode.syncedUnwritten = new Set(left.unwritten);
   inode.dirty = new Set();
+  inode.dropped = new Map();
+}
+
+interface Left {
+  readonly content: Buffer;
+  readonly blocks: Set<number>;
+  readonly unwritten: Set<number>;
+}
+
+function loseBlock(inode: Inode, block: number, left: Left, random: Random, happenedUntil: number): void {
+  const { content, blocks, unwritten } = left;
+  const [start, end] = [block * BLOCK, Math.min((block + 1) * BLOCK, content.length, inode.live.length)];
+  const dropped = inode.dropped.get(block);
+  if (dropped) {
+    // What was not dropped in the end was not written after that either.
+    if (dropped.at > happenedUntil) return;
+    content.fill(0, start, end);
+    blocks.delete(block);
+    unwritten.delete(block);
+    if (dropped.leaves === 'unwritten') setUnwritten(left, block);
+  }
+  if (!inode.blocks.has(block) || inode.unwritten.has(block)) return;
+  if (blocks.has(block) && !unwritten.has(block)) {
+    for (let at = start; at < end; at += SECTOR) {
+      if (random.chance(0.5)) inode.live.copy(content, at, at, Math.min(at + SECTOR, end));
+    }
+    return;
+  }
+  const fate = random.next();
+  if (fate < 0.4) {
+    inode.live.copy(content, start, start, end);
+    blocks.add(block);
+    unwritten.delete(block);
+  } else if (fate < 0.7) setUnwritten(left, block);
+}
+
+function setUnwritten({ blocks, unwritten }: Left, block: number): void {
+  blocks.add(block);
+  unwritten.add(block);
 }
 
 /** The folder as one process sees it: slow calls take virtual time, and none returns after its death. */
@@ -256,7 +309,9 @@ export class SimFolder implements Folder {
   }
 
   private syncInode(inode: Inode): void {
-    if (!this.on.disk.ignoresSync) syncInode(inode);
+    if (this.on.disk.ignoresSync) return;
+    this.on.disk.commit();
+    syncInode(inode);
   }
 
   private openInode(name: string, inode: Inode): SimFile {
@@ -276,7 +331,9 @@ function touch(inode: Inode, disk: SimDisk): void {
 function syncInode(inode: Inode): void {
   inode.synced = Buffer.from(inode.live);
   inode.syncedBlocks = new Set(inode.blocks);
+  inode.syncedUnwritten = new Set(inode.unwritten);
   inode.dirty = new Set();
+  inode.dropped = new Map();
 }
 
 function statOf(inode: Inode): FileStat {
@@ -288,6 +345,26 @@ function statOf(inode: Inode): FileStat {
     modifiedNs: BigInt(inode.modified),
     changedNs: BigInt(inode.changed),
   };
+}
+
+/** Runs of blocks that touch [from, to), as pairs of bytes. */
+function rangesOf(set: ReadonlySet<number>, from: number, to: number, into: Float64Array): number {
+  let pairs = 0;
+  const blocks = [...set].toSorted((left, right) => left - right);
+  for (let index = 0; index < blocks.length && pairs * 2 < into.length;) {
+    const first = blocks[index] ?? 0;
+    let end = first + 1;
+    index++;
+    while (index < blocks.length && blocks[index] === end) {
+      end++;
+      index++;
+    }
+    if (end * BLOCK <= from || first * BLOCK >= to) continue;
+    into[pairs * 2] = Math.max(first * BLOCK, from);
+    into[pairs * 2 + 1] = end * BLOCK;
+    pairs++;
+  }
+  return pairs;
 }
 
 class SimFile implements DataFile {
@@ -339,31 +416,34 @@ class SimFile implements DataFile {
     if (end <= offset) return;
     this.inode.live.fill(0, offset, end);
     this.mark(offset, end - offset);
-    for (let block = Math.ceil(offset / BLOCK); (block + 1) * BLOCK <= end; block++) this.inode.blocks.delete(block);
+    this.drop(offset, end, 'hole');
   }
 
   zero(offset: number, length: number): void {
     this.inode.live.fill(0, offset, offset + length);
     this.mark(offset, length);
+    this.drop(offset, offset + length, 'unwritten');
+  }
+
+  private drop(offset: number, end: number, leaves: 'hole' | 'unwritten'): void {
+    const { blocks, unwritten, dropped } = this.inode;
+    const at = this.disk.tick();
+    for (let block = Math.ceil(offset / BLOCK); (block + 1) * BLOCK <= end; block++) {
+      dropped.set(block, { at, leaves });
+      if (leaves === 'unwritten') unwritten.add(block);
+      else {
+        blocks.delete(block);
+        unwritten.delete(block);
+      }
+    }
   }
 
   extents(from: number, to: number, into: Float64Array): number {
-    let pairs = 0;
-    const blocks = [...this.inode.blocks].toSorted((left, right) => left - right);
-    for (let index = 0; index < blocks.length && pairs * 2 < into.length;) {
-      const first = blocks[index] ?? 0;
-      let end = first + 1;
-      index++;
-      while (index < blocks.length && blocks[index] === end) {
-        end++;
-        index++;
-      }
-      if (end * BLOCK <= from || first * BLOCK >= to) continue;
-      into[pairs * 2] = first * BLOCK;
-      into[pairs * 2 + 1] = end * BLOCK;
-      pairs++;
-    }
-    return pairs;
+    return rangesOf(this.inode.blocks, from, to, into);
+  }
+
+  unwritten(from: number, to: number, into: Float64Array): number {
+    return this.disk.hidesUnwritten ? 0 : rangesOf(this.inode.unwritten, from, to, into);
   }
 
   statNow(): FileStat {
@@ -400,6 +480,7 @@ class SimFile implements DataFile {
   private mark(offset: number, length: number): void {
     for (let block = Math.floor(offset / BLOCK); block * BLOCK < offset + length; block++) {
       this.inode.blocks.add(block);
+      this.inode.unwritten.delete(block);
       this.inode.dirty.add(block);
     }
     touch(this.inode, this.disk);

@@ -49,8 +49,11 @@ export const FLUSH_GENERATIONS_MAX = 64;
 /** Regions of one generation remembered one by one; above it the whole bitmap is cleared at the next flush. */
 export const REGION_LIST_MAX = 1 << 16;
 
-/** An unmap is worked on in pieces of this size, so that other connections are served in between. */
-export const UNMAP_PIECE_BYTES = 64 << 20;
+/**
+ * An unmap is worked on in pieces of this size, so that other connections are served in between: over a snapshot a piece
+ * is written as zeros, some milliseconds for this much.
+ */
+export const UNMAP_PIECE_BYTES = 8 << 20;
 /** One call of RangeHash. */
 export const RANGE_HASH_BYTES_MAX = 64 << 20;
 /** RangeHash reads the merged content in pieces of this size. */

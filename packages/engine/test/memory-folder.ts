@@ -4,8 +4,8 @@
  * Fault model. A step is one call that changes something that a crash could cut. `crashAt` stops before that step, and
  * everything after it fails too. After a crash of the process all that was done is there. After a loss of power: of the
  * changes of names since the folder's last sync a prefix has survived (a journal keeps their order); of
- * the blocks of a file changed since its last sync each has survived or not. Synced things never vanish. Not modelled:
- * torn blocks, bit rot, a sync that lies.
+ * the blocks of a file changed since its last sync each has survived or not, or, written where there was nothing, has a
+ * place without content (an unwritten extent). Synced things never vanish. Not modelled: torn blocks, bit rot, a sync that lies.
  */
 import { DiskError, NOT_CACHED, type DataFile, type FileStat, type Folder } from '../src/io/disk.ts';
 
@@ -21,6 +21,9 @@ class Inode {
   changed = 0n;
   blocks = new Map<number, Buffer>();
   durable = new Map<number, Buffer>();
+  /** blocks with a place but no content; they are zeros in `blocks` */
+  unwritten = new Set<number>();
+  durableUnwritten = new Set<number>();
   durableSize = 0;
   readonly dirty = new Set<number>();
 
@@ -35,20 +38,29 @@ class Inode {
       else this.durable.set(block, Buffer.from(content));
     }
     this.dirty.clear();
+    this.durableUnwritten = new Set(this.unwritten);
     this.durableSize = this.sizeBytes;
   }
 
   /** What is left of it after a loss of power. */
-  afterPowerLoss(survives: () => boolean): Inode {
+  afterPowerLoss(random: () => number): Inode {
     const left = new Inode(this.id);
     left.sizeBytes = Math.max(this.durableSize, this.sizeBytes);
     left.changed = this.changed;
     left.blocks = new Map([...this.durable].map(([block, content]) => [block, Buffer.from(content)]));
+    left.unwritten = new Set(this.durableUnwritten);
     for (const block of this.dirty) {
-      if (!survives()) continue;
+      const fate = random();
       const content = this.blocks.get(block);
-      if (content === undefined) left.blocks.delete(block);
-      else left.blocks.set(block, Buffer.from(content));
+      if (fate < 0.5) {
+        if (content === undefined) left.blocks.delete(block);
+        else left.blocks.set(block, Buffer.from(content));
+        if (this.unwritten.has(block)) left.unwritten.add(block);
+        else left.unwritten.delete(block);
+      } else if (fate < 0.75 && content !== undefined && !left.blocks.has(block)) {
+        left.blocks.set(block, Buffer.alloc(BLOCK));
+        left.unwritten.add(block);
+      }
     }
     for (const block of left.blocks.keys()) left.dirty.add(block);
     left.makeDurable();
@@ -139,6 +151,7 @@ class MemoryFile implements DataFile {
       const part = Math.min(BLOCK - start, length - this.bytesWritten);
       from.copy(this.change(block), start, at + this.bytesWritten, at + this.bytesWritten + part);
       this.inode.dirty.add(block);
+      this.inode.unwritten.delete(block);
       this.bytesWritten += part;
     }
     this.inode.changed = this.disk.time++;
@@ -159,16 +172,27 @@ class MemoryFile implements DataFile {
     this.disk.check();
     for (let block = Math.ceil(offset / BLOCK); block < Math.ceil((offset + length) / BLOCK); block++) {
       if (this.inode.blocks.delete(block)) this.disk.freeBlocks++;
+      this.inode.unwritten.delete(block);
       this.inode.dirty.add(block);
     }
   }
 
   zero(offset: number, length: number): void {
     this.write(Buffer.alloc(length), 0, length, offset);
+    for (let block = Math.ceil(offset / BLOCK); (block + 1) * BLOCK <= offset + length; block++)
+      this.inode.unwritten.add(block);
   }
 
   extents(from: number, to: number, into: Float64Array): number {
-    const blocks = [...this.inode.blocks.keys()].filter((b) => b * BLOCK < to && (b + 1) * BLOCK > from);
+    return this.ranges(this.inode.blocks.keys(), from, to, into);
+  }
+
+  unwritten(from: number, to: number, into: Float64Array): number {
+    return this.ranges(this.inode.unwritten, from, to, into);
+  }
+
+  private ranges(of: Iterable<number>, from: number, to: number, into: Float64Array): number {
+    const blocks = [...of].filter((b) => b * BLOCK < to && (b + 1) * BLOCK > from);
     let pairs = 0;
     for (const block of blocks.sort((a, b) => a - b)) {
       const start = Math.max(block * BLOCK, from);
@@ -256,11 +280,7 @@ export class MemoryFolder implements Folder {
     const kept = Math.floor(random() * (this.changes.length + 1));
     for (const change of this.changes.slice(0, kept)) change(names);
     const left = new Map<Inode, Inode>();
-    for (const inode of new Set(names.values()))
-      left.set(
-        inode,
-        inode.afterPowerLoss(() => random() < 0.5),
-      );
+    for (const inode of new Set(names.values())) left.set(inode, inode.afterPowerLoss(random));
     return new MemoryFolder(disk, new Map([...names].map(([name, inode]) => [name, left.get(inode) ?? inode])));
   }
 

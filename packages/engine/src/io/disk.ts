@@ -50,13 +50,21 @@ export interface DataFile {
   readonly bytesWritten: number;
   /** Frees the range; it reads as zeros and counts as not allocated. */
   punch(offset: number, length: number): void;
-  /** The range reads as zeros and counts as allocated, so that it hides what older layers hold there. */
+  /**
+   * The range reads as zeros and counts as allocated, so that it hides what older layers hold there; as an unwritten extent
+   * where the file system has them. Not for a head: see `replica/head-leftovers.ts`.
+   */
   zero(offset: number, length: number): void;
   /**
    * Allocated ranges that touch [from, to), ascending, as start/end pairs in `into`; returns the number of pairs.
    * Fewer than fit means that there are no more. Unwritten extents count as allocated.
    */
   extents(from: number, to: number, into: Float64Array): number;
+  /**
+   * As `extents`, only those that have a place on the device and no content yet (unwritten extents), as far as the
+   * file system tells; what was written and waits in the page cache may be among them until it is synced.
+   */
+  unwritten(from: number, to: number, into: Float64Array): number;
   statNow(): FileStat;
   truncate(sizeBytes: number): Promise<void>;
   /** Starts writing dirty pages to the device; does not promise that they are there. */

@@ -475,10 +475,10 @@ export class DataConnection {
       return;
     }
     try {
-      const freed = open.volume.unmap(offset, size, open.isRemovable);
-      this.io.noteWritten(0);
+      const { freedBytes, zeroedBytes } = open.volume.unmap(offset, size, open.isRemovable);
+      this.io.noteWritten(zeroedBytes);
       this.countRevision();
-      this.answer(seq, offset, freed);
+      this.answer(seq, offset, freedBytes);
     } catch (error) {
       this.answerText(seq, messageOf(error), offset);
     }
@@ -496,7 +496,9 @@ export class DataConnection {
         // Pieces end at block boundaries, so that no block between two of them is left out.
         const boundary = Math.floor((at + UNMAP_PIECE_BYTES) / BLOCK_BYTES) * BLOCK_BYTES;
         const end = Math.min(boundary, offset + size);
-        freed += open.volume.unmap(at, end - at, open.isRemovable);
+        const { freedBytes, zeroedBytes } = open.volume.unmap(at, end - at, open.isRemovable);
+        freed += freedBytes;
+        this.io.noteWritten(zeroedBytes);
         at = end;
         await yieldToOthers();
       }

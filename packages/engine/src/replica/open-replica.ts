@@ -3,6 +3,7 @@
  * Operations on the chain are in `chain-operations.ts`.
  */
 import { DiskError, type DataFile, type Folder } from '../io/disk.ts';
+import { settleLeftovers } from './head-leftovers.ts';
 import { MalformedFileError, encodeVolumeMeta, type VolumeMeta } from './metadata.ts';
 import type { RegionList } from './region-list.ts';
 import { checkedChain, finishInterrupted, readDisks } from './replica-folder.ts';
@@ -114,13 +115,26 @@ async function openImage(folder: Folder, name: string): Promise<DataFile> {
   }
 }
 
-/** Opens the chain of a folder, without writing anything but what finishes an interrupted operation. */
+/** The head holds nothing but holes and what was written when this is done. */
+async function settleHead({ state, log }: OpenOptions, layers: readonly Layer[], meta: VolumeMeta): Promise<void> {
+  const head = layers.at(-1);
+  if (head === undefined) return;
+  const rule = state.hasWrittenZeros ? 'free' : 'fill';
+  const blocks = await settleLeftovers(head.file, head.sizeBytes, rule);
+  await state.noteWrittenZeros();
+  if (blocks === 0) return;
+  const what = rule === 'free' ? 'freed: writes that were lost before they were flushed' : 'written as the zeros that they read as';
+  log(`${meta.head}: ${blocks} blocks that had a place but no content were ${what}`);
+}
+
+/** Opens the chain of a folder, without writing anything but what finishes an interrupted operation or write. */
 export async function openReplica(options: OpenOptions, meta: VolumeMeta): Promise<OpenReplica> {
   for (const note of await finishInterrupted(options.folder, options.state, meta)) options.log(note);
   const disks = await readDisks(options.folder);
   const chain = checkedChain(options.folder, disks, meta);
   const layers = await openLayers(options, chain, meta);
   try {
+    await settleHead(options, layers, meta);
     options.regions.resize(meta.sizeBytes);
     const volume = await Volume.load(meta.sizeBytes, layers, options.regions);
     const parent = chain[0]?.parent ?? '';

@@ -17,14 +17,18 @@ function opened(server: ReplicaServer): OpenReplica {
   return open;
 }
 
-/** Regions with data in the head, bit i of byte i>>3. */
+/**
+ * Regions with data in the head or in removed layers right under it (unmap frees there), bit i of byte i>>3: where replicas may
+ * differ after all of them have lost power.
+ */
 export function headExtents(server: ReplicaServer): Uint8Array {
-  const { volume } = opened(server);
-  const { index, headNumber } = volume;
+  const { volume, isRemovable } = opened(server);
+  const { index } = volume;
+  const oldest = volume.oldestChanging(isRemovable);
   const bitmap = new Uint8Array(regionBitmapBytes(volume.sizeBytes));
   for (let block = 0; block < index.length;) {
     const end = index.runEnd(block, index.length);
-    if (index.get(block) === headNumber) {
+    if (index.get(block) >= oldest) {
       const last = Math.floor((end - 1) / REGION_BLOCKS);
       for (let region = Math.floor(block / REGION_BLOCKS); region <= last; region++) {
         bitmap[region >>> 3] = (bitmap[region >>> 3] as number) | (1 << (region & 7));

@@ -2,8 +2,8 @@
  * `longhorn-state.json`: what our engine keeps in a replica's folder beyond upstream's files. Epoch and membership record
  * decide after a crash which replica has the newest data, so each change is on stable storage before it counts.
  *
- * The record belongs to the `volume.meta` that we wrote last (inode and change time). Upstream's engine replaces that file
- * whenever it opens the replica; the record then counts as absent. Our own replacement goes
+ * The record, and what we know about the head's content, belong to the `volume.meta` that we wrote last (inode and change
+ * time). Upstream's engine replaces that file whenever it opens the replica; both then count as absent. Our own replacement goes
  *
  *     volume.meta.tmp written ─ state: pending {inode, digest} ─ rename ─ state: {inode, change time}
  *
@@ -35,6 +35,8 @@ interface StateContent {
   readonly pendingVolumeMeta: { readonly inode: string; readonly sha256: string } | null;
   /** files that an operation in progress has decided to delete; see `discard` */
   readonly discard: readonly string[];
+  /** see `hasWrittenZeros`; belongs to `volume.meta` as the record does */
+  readonly writtenZeros: boolean;
 }
 
 const EMPTY: StateContent = {
@@ -45,6 +47,7 @@ const EMPTY: StateContent = {
   volumeMeta: null,
   pendingVolumeMeta: null,
   discard: [],
+  writtenZeros: false,
 };
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -132,6 +135,7 @@ function decode(file: string, content: Buffer): StateContent {
     volumeMeta: known && { inode: known.inode, changeTime: known.second },
     pendingVolumeMeta: pending && { inode: pending.inode, sha256: pending.second },
     discard: decoder.texts(value, 'discard'),
+    writtenZeros: value['writtenZeros'] === true,
   };
 }
 
@@ -162,10 +166,9 @@ export class ReplicaState {
     const text = await folder.readSmall(STATE_FILE, META_FILE_BYTES_MAX);
     if (text === null) return new ReplicaState(folder, EMPTY);
     const content = decode(`${folder.path}/${STATE_FILE}`, text);
-    if (content.membership === null || (await belongsToVolumeMeta(folder, content))) {
-      return new ReplicaState(folder, content);
-    }
-    return new ReplicaState(folder, { ...content, membership: null });
+    const hasNothingToLose = content.membership === null && !content.writtenZeros;
+    if (hasNothingToLose || (await belongsToVolumeMeta(folder, content))) return new ReplicaState(folder, content);
+    return new ReplicaState(folder, { ...content, membership: null, writtenZeros: false });
   }
 
   get epoch(): number {
@@ -183,6 +186,11 @@ export class ReplicaState {
   /** Boot id of the host when the record was stored (without a record: when the replica was opened last). */
   get bootId(): string {
     return this.content.bootId;
+  }
+
+  /** Only our replica has written the head, which has no unwritten extent but for writes that were lost. */
+  get hasWrittenZeros(): boolean {
+    return this.content.writtenZeros;
   }
 
   get discarded(): readonly string[] {
@@ -218,6 +226,11 @@ export class ReplicaState {
     await this.save({ membership: { ...membership, bases: [] }, ...(await this.identity()) });
   }
 
+  /** The head was put in order, on stable storage: from now on `hasWrittenZeros`. */
+  async noteWrittenZeros(): Promise<void> {
+    if (!this.content.writtenZeros) await this.save({ writtenZeros: true, ...(await this.identity()) });
+  }
+
   private async identity(): Promise<Partial<StateContent>> {
     const found = await this.folder.stat(VOLUME_META);
     if (found === null) return {};
@@ -232,7 +245,7 @@ export class ReplicaState {
 
   /** Replaces `volume.meta`; the record goes on to belong to it. */
   async replaceVolumeMeta(text: string): Promise<void> {
-    if (this.content.membership === null) {
+    if (this.content.membership === null && !this.content.writtenZeros) {
       await replaceFile(this.folder, VOLUME_META, text);
       return;
     }
@@ -252,8 +265,15 @@ export class ReplicaState {
 
   /** The folder is emptied: the record goes, the epoch stays, so that an engine of the past cannot come back. */
   async forgetVolume(): Promise<void> {
-    if (this.content.membership === null && this.content.discard.length === 0) return;
-    await this.save({ membership: null, volumeMeta: null, pendingVolumeMeta: null, discard: [] });
+    const { membership, discard, writtenZeros } = this.content;
+    if (membership === null && discard.length === 0 && !writtenZeros) return;
+    await this.save({
+      membership: null,
+      volumeMeta: null,
+      pendingVolumeMeta: null,
+      discard: [],
+      writtenZeros: false,
+    });
   }
 }
 

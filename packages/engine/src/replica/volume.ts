@@ -5,8 +5,9 @@
  * - A read sees what was written or unmapped last, whichever layer holds it.
  * - A block that is partly written and lives in an older layer is completed with the old content first.
  * - An unmapped range reads as zeros, now and after the layers are loaded again: where an older layer that must not
- *   be touched has data, the head gets allocated zeros over it (unwritten extents, which upstream takes for data);
- *   elsewhere the space is freed. Freeing stops at the first layer that is not removed, unlike upstream's.
+ *   be touched has data, zeros are written into the head (never an unwritten extent: in a head that is what a loss of
+ *   power leaves of a lost write, see `head-leftovers.ts`); elsewhere the space is freed. Freeing stops at the first layer
+ *   that is not removed, unlike upstream's.
  * - A failed write leaves blocks old, new, or (an unaligned one) as before; never half a block of zeros.
  */
 import { BLOCK_BYTES } from '../limits.ts';
@@ -23,7 +24,15 @@ export interface Layer {
   readonly isBacking: boolean;
 }
 
+/** What an unmap did on disk. */
+export interface UnmapResult {
+  readonly freedBytes: number;
+  /** zeros written over what must not be freed */
+  readonly zeroedBytes: number;
+}
+
 const EXTENT_PAIRS = 512;
+const ZEROS = Buffer.alloc(1 << 20);
 const UNEXPECTED_EOF = 'unexpected EOF';
 
 /** Lets other work run between two pieces of a long one. */
@@ -108,47 +117,48 @@ export class Volume {
 
   /** Reads what the page cache holds; false if some of it is not there (the buffer's content is then undefined). */
   readCached(into: Buffer, at: number, length: number, offset: number): boolean {
-    const end = offset + length;
-    const endBlock = Math.ceil(end / BLOCK_BYTES);
-    let position = offset;
-    while (position < end) {
-      const block = Math.floor(position / BLOCK_BYTES);
-      const number = this.index.get(block);
-      const runEnd = Math.min(this.index.runEnd(block, endBlock) * BLOCK_BYTES, end);
-      const start = at + position - offset;
-      const count = runEnd - position;
-      if (number === 0) into.fill(0, start, start + count);
-      else {
-        const got = (this.layers[number - 1] as Layer).file.readCached(into, start, count, position);
-        if (got === NOT_CACHED) return false;
-        // A layer from before an expansion ends earlier than the volume.
-        if (got < count) into.fill(0, start + got, start + count);
-      }
-      position = runEnd;
-    }
-    return true;
+    return this.readCachedUpTo(into, at, length, offset) === offset + length;
   }
 
   /** Reads without holding up the calling thread; the layers must stay until it is done. */
   async read(into: Buffer, at: number, length: number, offset: number): Promise<void> {
     const end = offset + length;
-    const endBlock = Math.ceil(end / BLOCK_BYTES);
+    for (let position = offset; position < end;) {
+      const start = at + position - offset;
+      const cold = this.readCachedUpTo(into, start, end - position, position);
+      if (cold === end) return;
+      position = this.runEnd(cold, end);
+      const { file } = this.layer(this.index.get(Math.floor(cold / BLOCK_BYTES)));
+      const got = await file.read(into, at + cold - offset, position - cold, cold);
+      if (got < position - cold) into.fill(0, at + cold - offset + got, at + position - offset);
+    }
+  }
+
+  /** End of the run at `position` that one layer holds; at most `end`. */
+  private runEnd(position: number, end: number): number {
+    const runEnd = this.index.runEnd(Math.floor(position / BLOCK_BYTES), Math.ceil(end / BLOCK_BYTES));
+    return Math.min(runEnd * BLOCK_BYTES, end);
+  }
+
+  /** Reads run by run until one is not in the page cache; returns where that one starts, or the end. */
+  private readCachedUpTo(into: Buffer, at: number, length: number, offset: number): number {
+    const end = offset + length;
     let position = offset;
     while (position < end) {
-      const block = Math.floor(position / BLOCK_BYTES);
-      const number = this.index.get(block);
-      const runEnd = Math.min(this.index.runEnd(block, endBlock) * BLOCK_BYTES, end);
+      const number = this.index.get(Math.floor(position / BLOCK_BYTES));
+      const runEnd = this.runEnd(position, end);
       const start = at + position - offset;
       const count = runEnd - position;
       let got = 0;
       if (number !== 0) {
-        const { file } = this.layer(number);
-        got = file.readCached(into, start, count, position);
-        if (got === NOT_CACHED) got = await file.read(into, start, count, position);
+        got = (this.layers[number - 1] as Layer).file.readCached(into, start, count, position);
+        if (got === NOT_CACHED) return position;
       }
+      // What no layer holds, and what lies beyond a layer from before an expansion.
       if (got < count) into.fill(0, start + got, start + count);
       position = runEnd;
     }
+    return end;
   }
 
   /** Writes into the head. */
@@ -224,25 +234,33 @@ export class Volume {
   }
 
   /**
-   * Unmaps the whole blocks inside [offset, offset+length) and returns the bytes freed on disk. `isRemovable` says
-   * of a layer below the head that nobody but the live chain above it reads it.
+   * Unmaps the whole blocks inside [offset, offset+length). `isRemovable` says of a layer below the head that nobody but
+   * the live chain above it reads it.
    */
-  unmap(offset: number, length: number, isRemovable: (name: string) => boolean): number {
+  unmap(offset: number, length: number, isRemovable: (name: string) => boolean): UnmapResult {
     const from = Math.ceil(offset / BLOCK_BYTES);
     const to = Math.floor((offset + length) / BLOCK_BYTES);
-    if (to <= from) return 0;
+    const result = { freedBytes: 0, zeroedBytes: 0 };
+    if (to <= from) return result;
     this.regions.mark(offset, length);
     const punched = this.layersToPunch(isRemovable);
     const hidden = this.blocksOfOlderLayers(from, to, this.headNumber - punched.length);
-    let freed = 0;
     let at = from;
     while (at < to) {
       let end = at + 1;
       while (end < to && hidden[end - from] === hidden[at - from]) end++;
-      freed += this.unmapRun(at, end, hidden[at - from] === 1, punched);
+      this.unmapRun(at, end, hidden[at - from] === 1, punched, result);
       at = end;
     }
-    return freed;
+    return result;
+  }
+
+  /**
+   * Number of the oldest layer that an unmap may free blocks of: from there up, replicas may differ after all of them have
+   * lost power, since what was freed without a flush is there or not.
+   */
+  oldestChanging(isRemovable: (name: string) => boolean): number {
+    return this.headNumber - this.layersToPunch(isRemovable).length + 1;
   }
 
   /** The head and the removed layers under it, newest first. */
@@ -279,27 +297,41 @@ export class Volume {
     return found;
   }
 
-  private unmapRun(from: number, to: number, isHidden: boolean, punched: readonly Layer[]): number {
-    if (!isHidden && this.index.get(from) === 0 && this.index.runEnd(from, to) === to) return 0;
+  private unmapRun(
+    from: number,
+    to: number,
+    isHidden: boolean,
+    punched: readonly Layer[],
+    result: { freedBytes: number; zeroedBytes: number },
+  ): void {
+    if (!isHidden && this.index.get(from) === 0 && this.index.runEnd(from, to) === to) return;
     const offset = from * BLOCK_BYTES;
     const end = Math.min(to * BLOCK_BYTES, this.sizeBytes);
-    let freed = 0;
     try {
-      for (const layer of punched) {
+      if (isHidden) {
+        this.writeZeros(offset, end - offset);
+        result.zeroedBytes += end - offset;
+      }
+      // Oldest first: cut short, what the newer layers hold is still what is read.
+      for (const layer of punched.toReversed()) {
         const length = Math.min(end, layer.sizeBytes) - offset;
-        if (length <= 0) continue;
+        if (length <= 0 || (isHidden && layer === this.head)) continue;
         const before = layer.file.statNow().allocatedBytes;
-        if (isHidden && layer === this.head) layer.file.zero(offset, length);
-        else layer.file.punch(offset, length);
+        layer.file.punch(offset, length);
         if (layer !== this.head) this.changed.add(layer.file);
-        freed += Math.max(before - layer.file.statNow().allocatedBytes, 0);
+        result.freedBytes += Math.max(before - layer.file.statNow().allocatedBytes, 0);
       }
     } catch (error) {
       this.reload(from, to);
       throw error;
     }
     this.index.setRange(from, to, isHidden ? this.headNumber : 0);
-    return freed;
+  }
+
+  private writeZeros(offset: number, length: number): void {
+    for (let done = 0; done < length; done += ZEROS.length) {
+      this.writePlain(ZEROS, 0, Math.min(ZEROS.length, length - done), offset + done);
+    }
   }
 
   /** Finds out anew which layer holds the blocks [from, to). */

@@ -16,7 +16,7 @@ export interface CoreLimits {
   readonly gatherPayloadMax: number;
   /** Bytes of one gather buffer. */
   readonly gatherBufferBytes: number;
-  /** An unmap is sent in pieces of at most this, so that none of them runs into the timeout. */
+  /** An unmap is sent in pieces of at most this, so that none of them runs into the timeout: over snapshots it writes zeros. */
   readonly unmapPieceBytes: number;
   /** Reads that go to one remote member before another is chosen: neighbours of one wake-up share a socket write. */
   readonly readRunMax: number;
@@ -36,7 +36,7 @@ export const CORE_LIMITS: CoreLimits = {
   copyBytesMax: 1 << 20,
   gatherPayloadMax: 16 << 10,
   gatherBufferBytes: 512 << 10,
-  unmapPieceBytes: 256 << 20,
+  unmapPieceBytes: 32 << 20,
   readRunMax: 8,
 };
 

@@ -38,6 +38,7 @@ const LOCK_NB = 4;
 
 const FIEMAP_HEADER_BYTES = 32;
 const FIEMAP_EXTENT_BYTES = 56;
+const FIEMAP_EXTENT_UNWRITTEN = 0x800;
 
 const iov = new Uint32Array(4);
 let lastMemory: ArrayBufferLike | null = null;
@@ -116,6 +117,11 @@ export function fiemapStart(argument: Buffer, i: number): number {
 /** Length of the i-th extent of a `fiemap` answer. */
 export function fiemapLength(argument: Buffer, i: number): number {
   return Number(argument.readBigUInt64LE(FIEMAP_HEADER_BYTES + i * FIEMAP_EXTENT_BYTES + 16));
+}
+
+/** Whether the i-th extent of a `fiemap` answer has a place but no content (FIEMAP_EXTENT_UNWRITTEN). */
+export function fiemapIsUnwritten(argument: Buffer, i: number): boolean {
+  return (argument.readUInt32LE(FIEMAP_HEADER_BYTES + i * FIEMAP_EXTENT_BYTES + 40) & FIEMAP_EXTENT_UNWRITTEN) !== 0;
 }
 
 /** Starts writing a file's dirty pages, on a thread of its own (starting can itself wait for the device's queue). */

@@ -12,6 +12,7 @@ import { DiskError, NOT_CACHED, errnoCode, type DataFile, type FileStat, type Fo
 import {
   fiemap,
   fiemapArgument,
+  fiemapIsUnwritten,
   fiemapLength,
   fiemapStart,
   punchHole,
@@ -187,10 +188,15 @@ class NodeDataFile implements DataFile {
 
   extents(from: number, to: number, into: Float64Array): number {
     if (to <= from) return 0;
-    return this.hasFiemap ? this.extentsByFiemap(from, to, into) : this.extentsBySeek(from, to, into);
+    return this.hasFiemap ? this.extentsByFiemap(from, to, into, false) : this.extentsBySeek(from, to, into);
   }
 
-  private extentsByFiemap(from: number, to: number, into: Float64Array): number {
+  unwritten(from: number, to: number, into: Float64Array): number {
+    // Without FIEMAP an unwritten extent is a hole, also for `extents`.
+    return to <= from || !this.hasFiemap ? 0 : this.extentsByFiemap(from, to, into, true);
+  }
+
+  private extentsByFiemap(from: number, to: number, into: Float64Array, isOnlyUnwritten: boolean): number {
     const argument = (sharedArgument ??= fiemapArgument(EXTENTS_PER_CALL));
     const pairsMax = into.length >> 1;
     let pairs = 0;
@@ -203,6 +209,8 @@ class NodeDataFile implements DataFile {
         const start = fiemapStart(argument, i);
         const end = Math.min(start + fiemapLength(argument, i), to);
         const last = pairs * 2 - 1;
+        at = end;
+        if (isOnlyUnwritten && !fiemapIsUnwritten(argument, i)) continue;
         // Neighbouring extents are one range for everybody who asks.
         if (pairs > 0 && into[last] === start) into[last] = end;
         else {
@@ -210,7 +218,6 @@ class NodeDataFile implements DataFile {
           into[pairs * 2 + 1] = end;
           pairs++;
         }
-        at = end;
       }
       if (count < EXTENTS_PER_CALL) break;
     }
