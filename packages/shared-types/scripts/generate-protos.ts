@@ -15,8 +15,21 @@ const packageFolder = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const protoFolder = join(packageFolder, 'proto');
 const outputFolder = join(packageFolder, 'src/generated');
 
-/** int64 fields whose normal values exceed 2^53: nanoseconds since 1970. They are bigint. */
-const BIGINT_FIELDS = new Set(['.ptypes.Replica.last_modify_time']);
+/** int64 fields that are bigint: nanoseconds since 1970, and sizes of CSI, where a peer may say up to 2^63. */
+const BIGINT_FIELDS = new Set([
+  '.ptypes.Replica.last_modify_time',
+  '.google.protobuf.Int64Value.value',
+  '.csi.v1.CapacityRange.required_bytes',
+  '.csi.v1.CapacityRange.limit_bytes',
+  '.csi.v1.Volume.capacity_bytes',
+  '.csi.v1.GetCapacityResponse.available_capacity',
+  '.csi.v1.Snapshot.size_bytes',
+  '.csi.v1.ControllerExpandVolumeResponse.capacity_bytes',
+  '.csi.v1.NodeExpandVolumeResponse.capacity_bytes',
+  '.csi.v1.VolumeUsage.available',
+  '.csi.v1.VolumeUsage.total',
+  '.csi.v1.VolumeUsage.used',
+]);
 
 const SCALARS: Record<string, string> = {
   string: 'string',
@@ -36,8 +49,8 @@ function protoFiles(): string[] {
 }
 
 function loadRoot(files: string[]): protobuf.Root {
-  // The library's built-in copy would hide our file.
-  Reflect.deleteProperty(protobuf.common, 'google/protobuf/empty.proto');
+  // The library's built-in copies would hide our files.
+  for (const file of files) if (file.startsWith('google/')) Reflect.deleteProperty(protobuf.common, file);
   const root = new protobuf.Root();
   root.resolvePath = (_origin, target) => (target.startsWith(protoFolder) ? target : join(protoFolder, target));
   root.loadSync(files, { keepCase: true });

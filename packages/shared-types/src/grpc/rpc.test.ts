@@ -1,5 +1,8 @@
 /** Clients and servers over real sockets. */
 import { afterEach, describe, expect, it } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import protobuf from 'protobufjs';
 import descriptor from 'protobufjs/ext/descriptor.js';
@@ -55,6 +58,17 @@ describe('unary calls', () => {
     const client = connect(await serve({ VolumeExpand: ({ size }) => ({ name: 'v', size, replicas: [{ mode: 1 }] }) }));
     const volume = await client.VolumeExpand({ size: 4096 });
     expect(volume).toMatchObject({ name: 'v', size: 4096, membership: null, replicas: [{ address: null, mode: 1 }] });
+  });
+
+  it('reach a server on a unix socket', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'rpc-'));
+    closers.push(() => rmSync(folder, { recursive: true }));
+    const server = createServer();
+    server.add(ControllerService, { VolumeGet: () => ({ name: 'here' }) });
+    closers.push(() => server.close());
+    const socketPath = join(folder, 'test.sock');
+    await server.listen({ socketPath });
+    expect(await connect(`unix://${socketPath}`).VolumeGet({})).toMatchObject({ name: 'here' });
   });
 
   it.each([

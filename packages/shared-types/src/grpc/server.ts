@@ -44,6 +44,11 @@ type Handler<Method> =
         ? (requests: AsyncIterable<Request>, context: CallContext) => AsyncIterable<ProtoInput<Response>>
         : never;
 
+/** A unix socket by its absolute path. */
+export interface UnixAddress {
+  socketPath: string;
+}
+
 /** Every RPC of a service. */
 export type ServiceHandlers<Methods> = { readonly [Name in keyof Methods]: Handler<Methods[Name]> };
 
@@ -58,8 +63,8 @@ export interface RpcServer {
   add<Methods>(service: ServiceToken<Methods>, handlers: Partial<ServiceHandlers<Methods>>): void;
   /** Names and files of the services added so far. */
   services(): readonly { name: string; file: string }[];
-  /** Binds and serves; returns the port. */
-  listen(address: HostPort): Promise<number>;
+  /** Binds and serves; returns the port (of a unix socket some number above 0). The socket's file must not exist yet. */
+  listen(address: HostPort | UnixAddress): Promise<number>;
   /** Waits for running calls, at most `graceMs`, then cuts them. */
   close(graceMs?: number): Promise<void>;
 }
@@ -186,10 +191,10 @@ export function createServer(options: ServerOptions = {}): RpcServer {
       added.push({ name: service.name, file: service.file });
     },
     services: () => added,
-    listen: ({ host, port }) =>
+    listen: (wanted) =>
       new Promise((resolve, reject) => {
         const credentials = options.tls ? tlsServerCredentials(options.tls) : ServerCredentials.createInsecure();
-        const address = joinHostPort(host, port);
+        const address = 'socketPath' in wanted ? `unix:${wanted.socketPath}` : joinHostPort(wanted.host, wanted.port);
         server.bindAsync(address, credentials, (error, bound) => {
           if (error) reject(new Error(`cannot listen on ${address}: ${errorText(error)}`, { cause: error }));
           else resolve(bound);
