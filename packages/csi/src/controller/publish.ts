@@ -1,0 +1,156 @@
+/**
+ * ControllerPublish and -Unpublish: a ticket per volume and node, under the name that Kubernetes gives the attachment.
+ *
+ * A ticket that cannot be satisfied now (another node has the volume) stays: the volume comes as soon as its holder
+ * lets go, and the next call finds it there. Unpublish takes the ticket away in every case.
+ */
+import { createHash } from 'node:crypto';
+import type {
+  ControllerPublishVolumeRequest,
+  ControllerUnpublishVolumeRequest,
+} from '@longhorn/shared-types/generated/csi-v1';
+import { Code, rpcError } from '@longhorn/shared-types/grpc/rpc-error';
+import { waitUntil, type CallScope, type Look } from '../call/scope.ts';
+import { HELD_ELSEWHERE_PATIENCE_MS, STATE_TIMEOUT_MS } from '../limits.ts';
+import type { ManagerClient } from '../api/manager-client.ts';
+import { ManagerFault } from '../api/manager-fault.ts';
+import { blockers, bytesOf, type VolumeResource } from '../api/volume-state.ts';
+import { checkCapability, invalid, isVolumeId, required, requiredVolumeId } from '../call/request-checks.ts';
+
+const ATTACHER_TYPE = 'csi-attacher';
+const FRONTENDS = ['blockdev', 'ublk'];
+
+/** Name of the Kubernetes VolumeAttachment, and of the ticket. */
+export function attachmentId(volume: string, driver: string, node: string): string {
+  return `csi-${createHash('sha256').update(`${volume}${driver}${node}`).digest('hex')}`;
+}
+
+/** Who has the volume on another node, in words; null when nobody has. */
+export function holderElsewhere(volume: VolumeResource, node: string): string | null {
+  const holders = Object.values(volume.volumeAttachment.attachments).filter(
+    (ticket) => ticket.satisfied && ticket.nodeID !== node,
+  );
+  const [first] = holders;
+  if (first === undefined) return null;
+  const who: Readonly<Record<string, string>> = {
+    [ATTACHER_TYPE]: 'a workload (csi-attacher)',
+    'longhorn-api': 'an attachment by hand (UI or API)',
+  };
+  return `${who[first.attachmentType] ?? first.attachmentType} on node ${first.nodeID}, ticket ${JSON.stringify(first.attachmentID)}`;
+}
+
+/** Whether the engine on this node has the size that the volume is to have, or cannot get it. */
+function hasItsSize(volume: VolumeResource, engine: VolumeResource['controllers'][number]): boolean {
+  if (engine.isExpanding) return false;
+  return bytesOf(engine.size) >= bytesOf(volume.size) || engine.lastExpansionError !== '';
+}
+
+/** Whether the volume can be used on the node by this ticket. */
+export function attachmentState(volume: VolumeResource, node: string, ticketId: string): Look<null> {
+  const ticket = volume.volumeAttachment.attachments[ticketId];
+  const why = blockers(volume);
+  const waiting = (text: string): Look<null> => ({ done: false, waitingFor: why === '' ? text : `${text}; ${why}` });
+  if (ticket === undefined) return waiting('its ticket is gone');
+  const refused = ticket.conditions.find(({ type, status }) => type === 'Satisfied' && status === 'False');
+  if (!ticket.satisfied) return waiting(refused?.message.trim() || `it is ${volume.state}`);
+  if (volume.state !== 'attached') return waiting(`it is ${volume.state}`);
+  const engine = volume.controllers.find(({ hostId, endpoint }) => hostId === node && endpoint !== '');
+  if (engine === undefined) return waiting('its device is not there yet');
+  return hasItsSize(volume, engine) ? { done: true, value: null } : waiting('it is being expanded');
+}
+
+export class Publishing {
+  readonly #manager: ManagerClient;
+  readonly #driver: string;
+
+  constructor(manager: ManagerClient, driver: string) {
+    this.#manager = manager;
+    this.#driver = driver;
+  }
+
+  async publish(request: ControllerPublishVolumeRequest, scope: CallScope): Promise<Record<never, never>> {
+    const id = required(request.volume_id, 'volume id');
+    const node = required(request.node_id, 'node id');
+    checkCapability(required(request.volume_capability, 'volume capability'));
+    const volume = isVolumeId(id) ? await this.#find(id, scope) : null;
+    if (volume === null) throw rpcError(Code.NotFound, `volume ${id} not found`);
+    if ((await this.#manager.find('node', 'nodes', node, scope.signal)) === null) {
+      throw rpcError(Code.NotFound, `node ${node} not found`);
+    }
+    if (!FRONTENDS.includes(volume.frontend)) {
+      throw invalid(`volume ${id} invalid frontend type ${volume.frontend}: it must be blockdev`);
+    }
+    const ticket = attachmentId(id, this.#driver, node);
+    // Asked again, or answered too late the last time.
+    if (attachmentState(volume, node, ticket).done) return {};
+    if (!volume.ready) {
+      throw rpcError(Code.Aborted, `volume ${id} is not ready for workloads: ${notReadyReason(volume)}`);
+    }
+    const input = { hostId: node, disableFrontend: false, attacherType: ATTACHER_TYPE, attachmentID: ticket };
+    await this.#manager.act(volume, 'attach', input, { repeatable: true, signal: scope.signal });
+    await this.#whenAttached(id, node, ticket, scope);
+    return {};
+  }
+
+  async unpublish(request: ControllerUnpublishVolumeRequest, scope: CallScope): Promise<Record<never, never>> {
+    const { volume_id: id, node_id: node } = request;
+    if (id === '') throw invalid('volume id missing in request');
+    const volume = isVolumeId(id) ? await this.#find(id, scope) : null;
+    if (volume === null) return {};
+    const { attachments } = volume.volumeAttachment;
+    const tickets =
+      node === ''
+        ? Object.values(attachments).flatMap((one) => (one.attachmentType === ATTACHER_TYPE ? [one.attachmentID] : []))
+        : [attachmentId(id, this.#driver, node)];
+    for (const ticket of tickets.filter((name) => attachments[name] !== undefined)) {
+      await this.#detach(volume, ticket, scope);
+    }
+    await waitUntil(scope, STATE_TIMEOUT_MS, `Failed to detach volume ${id} from node ${node}`, async () => {
+      const present = await this.#find(id, scope);
+      if (present === null) return { done: true, value: null };
+      const left = tickets.filter((ticket) => present.volumeAttachment.attachments[ticket] !== undefined);
+      // The manager lets no other node have it before it is gone here.
+      if (left.length === 0) return { done: true, value: null };
+      return { done: false, waitingFor: `it is ${present.state}; ${blockers(present)}` };
+    });
+    return {};
+  }
+
+  #find(id: string, scope: CallScope): Promise<VolumeResource | null> {
+    return this.#manager.find('volume', 'volumes', requiredVolumeId(id), scope.signal);
+  }
+
+  async #detach(volume: VolumeResource, attachmentID: string, scope: CallScope): Promise<void> {
+    try {
+      await this.#manager.act(volume, 'detach', { attachmentID }, { repeatable: true, signal: scope.signal });
+    } catch (error) {
+      if (!(error instanceof ManagerFault && error.status === 404)) throw error;
+    }
+  }
+
+  async #whenAttached(id: string, node: string, ticket: string, scope: CallScope): Promise<void> {
+    const failure = `volume ${id} failed to attach to node ${node} with attachmentID ${ticket}`;
+    await waitUntil(scope, STATE_TIMEOUT_MS, failure, async (elapsedMs) => {
+      const volume = await this.#find(id, scope);
+      if (volume === null) throw rpcError(Code.NotFound, `volume ${id} not found`);
+      const state = attachmentState(volume, node, ticket);
+      const holder = holderElsewhere(volume, node);
+      if (!state.done && holder !== null && elapsedMs >= HELD_ELSEWHERE_PATIENCE_MS) {
+        throw rpcError(
+          Code.FailedPrecondition,
+          `volume ${id} is held by ${holder}: it comes to node ${node} when that one lets it go`,
+        );
+      }
+      return state;
+    });
+  }
+}
+
+function notReadyReason(volume: VolumeResource): string {
+  const why = blockers(volume);
+  if (why !== '') return why;
+  if (volume.robustness === 'faulted') return 'it is faulted';
+  if (volume.restoreRequired) return 'its data is being restored';
+  if (volume.dataSource !== '') return `its data is being copied from ${volume.dataSource}`;
+  return `it is ${volume.state}`;
+}

@@ -1,0 +1,128 @@
+/** A volume's file system at its staging path, and bound from there to where pods see it. */
+import { Code, rpcError } from '@longhorn/shared-types/grpc/rpc-error';
+import type { FileSystem } from '../call/request-checks.ts';
+import { MOUNT_TIMEOUT_MS } from '../limits.ts';
+import { check, ensureFormatted, growToDevice, type FormatContext } from './format.ts';
+import { ensureFolder, kindOf, unmountAll } from './mount-point.ts';
+import { canonicalPath, mountAt, readMounts, type Mount } from './mount-table.ts';
+import { runOrThrow, type NodeHost } from './node-host.ts';
+
+export interface StagedFileSystem {
+  readonly volume: string;
+  /** as it is named in /dev */
+  readonly device: string;
+  readonly stagingPath: string;
+  readonly fileSystem: FileSystem;
+  readonly mountFlags: readonly string[];
+  readonly mkfs: readonly string[];
+}
+
+/** Options that belong to one mount and not to the file system: a bind mount takes these. */
+const MOUNT_OPTIONS =
+  /^(ro|rw|nosuid|suid|nodev|dev|noexec|exec|noatime|atime|nodiratime|diratime|relatime|norelatime)$/;
+
+async function numberOf(host: NodeHost, device: string): Promise<string> {
+  const number = await host.deviceNumber(device);
+  if (number === null) throw rpcError(Code.FailedPrecondition, `device ${device} is not there`);
+  return number;
+}
+
+/**
+ * What is mounted at the staging path if it is the volume as it is now; null when the path is free. A mount of the
+ * volume's earlier device, which is gone, is taken away.
+ */
+async function presentStage(host: NodeHost, staged: StagedFileSystem, number: string): Promise<Mount | null> {
+  const { stagingPath, device, fileSystem, volume } = staged;
+  const mount = await mountAt(host, stagingPath);
+  if (mount === null) return null;
+  if (mount.device === number) {
+    if (mount.fsType === fileSystem) return mount;
+    throw rpcError(
+      Code.AlreadyExists,
+      `volume ${volume} is staged at ${stagingPath} as ${mount.fsType}, not ${fileSystem}`,
+    );
+  }
+  if (mount.source !== device) {
+    throw rpcError(Code.FailedPrecondition, `${mount.source} is mounted at ${stagingPath}: unmount it first`);
+  }
+  await unmountAll(host, stagingPath);
+  return null;
+}
+
+/** Mounts the volume at its staging path: formatted if it is new, checked, and as large as its device. */
+export async function stageFileSystem(context: FormatContext, staged: StagedFileSystem): Promise<void> {
+  const { host } = context;
+  const { device, stagingPath, fileSystem } = staged;
+  const number = await numberOf(host, device);
+  const isReadOnly = staged.mountFlags.includes('ro');
+  let isNew = false;
+  if ((await presentStage(host, staged, number)) === null) {
+    if ((await kindOf(stagingPath)) === 'broken') await unmountAll(host, stagingPath);
+    await ensureFolder(stagingPath, 'staging_target_path');
+    if (!isReadOnly) {
+      isNew = await ensureFormatted(context, staged);
+      if (!isNew) await check(context, device, fileSystem);
+    }
+    const own = fileSystem === 'xfs' ? ['nouuid'] : [];
+    const options = [...new Set([...staged.mountFlags, ...own, 'defaults'])].join(',');
+    await runOrThrow(host, 'mount', ['-t', fileSystem, '-o', options, device, stagingPath], MOUNT_TIMEOUT_MS);
+  }
+  if (!isReadOnly && !isNew) await growToDevice(host, device, fileSystem, await canonicalPath(stagingPath));
+}
+
+/** Whether the staging path has the volume's file system on its present device. */
+export async function isStaged(host: NodeHost, device: string, stagingPath: string): Promise<boolean> {
+  const mount = await mountAt(host, stagingPath);
+  return mount !== null && mount.device === (await host.deviceNumber(device));
+}
+
+export interface Publication {
+  readonly volume: string;
+  readonly device: string;
+  readonly stagingPath: string;
+  readonly targetPath: string;
+  readonly isReadOnly: boolean;
+  readonly mountFlags: readonly string[];
+  /** no other pod may have it */
+  readonly isExclusive: boolean;
+}
+
+async function checkAlone(host: NodeHost, publication: Publication, number: string): Promise<void> {
+  const allowed = [await canonicalPath(publication.stagingPath), await canonicalPath(publication.targetPath)];
+  const other = (await readMounts(host)).find((mount) => mount.device === number && !allowed.includes(mount.path));
+  if (other === undefined) return;
+  throw rpcError(
+    Code.FailedPrecondition,
+    `volume ${publication.volume} is published at ${other.path} already, and its access mode is for one pod only`,
+  );
+}
+
+/** Binds the staged file system to the target path; binding again what is bound is success. */
+export async function publishFileSystem(host: NodeHost, publication: Publication): Promise<void> {
+  const { volume, device, stagingPath, targetPath, isReadOnly, isExclusive } = publication;
+  const number = await numberOf(host, device);
+  if (isExclusive) await checkAlone(host, publication, number);
+  let present = await mountAt(host, targetPath);
+  if (present !== null && present.device !== number) {
+    if (present.source !== device) {
+      throw rpcError(Code.FailedPrecondition, `${present.source} is mounted at ${targetPath}: unmount it first`);
+    }
+    await unmountAll(host, targetPath);
+    present = null;
+  }
+  if (present !== null && present.options.includes('ro') && !isReadOnly && !publication.mountFlags.includes('ro')) {
+    throw rpcError(Code.AlreadyExists, `volume ${volume} is published at ${targetPath} for reading only`);
+  }
+  const options = publication.mountFlags.filter((flag) => MOUNT_OPTIONS.test(flag));
+  const wanted = [...new Set([...(isReadOnly ? ['ro'] : []), ...options])];
+  if (present === null) {
+    if ((await kindOf(targetPath)) === 'broken') await unmountAll(host, targetPath);
+    await ensureFolder(targetPath, 'target_path');
+    await runOrThrow(host, 'mount', ['-o', 'bind', stagingPath, targetPath], MOUNT_TIMEOUT_MS);
+  }
+  // A second step in the kernel: done again when a call ended between the two.
+  if (wanted.length > 0) {
+    const remount = ['-o', ['remount', 'bind', ...wanted].join(','), targetPath];
+    await runOrThrow(host, 'mount', remount, MOUNT_TIMEOUT_MS);
+  }
+}
