@@ -87,6 +87,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     host: options.podIp,
     clock,
     log,
+    events,
     randomHex: (digits) =>
       options
         .randomBytes(Math.ceil(digits / 2))

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Clock } from '../clock.ts';
 import { SettingsView } from '../controllers/settings-view.ts';
 import type { Datastore } from '../datastore/datastore.ts';
+import type { EventRecorder } from '../datastore/event-recorder.ts';
 import type { InstanceManagers } from '../instance-client/instance-managers.ts';
 
 export interface ApiContext {
@@ -10,6 +11,7 @@ export interface ApiContext {
   managers: InstanceManagers;
   clock: Clock;
   log: Logger;
+  events: Pick<EventRecorder, 'record'>;
   /** So many random hex digits. */
   randomHex: (digits: number) => string;
 }

@@ -4,6 +4,7 @@ import { newObject, REST_SCHEMA_IDS, type CrdObjects } from '@longhorn/shared-ty
 import { AdmittedApi } from '../../test/admitted-api.ts';
 import { systemClock } from '../clock.ts';
 import { Datastore, resourceOf, type CachedKind } from '../datastore/datastore.ts';
+import type { EventRecord } from '../datastore/event-recorder.ts';
 import { InstanceManagers } from '../instance-client/instance-managers.ts';
 import { startApiServer, type ApiServer } from './api-server.ts';
 
@@ -26,6 +27,7 @@ let api: AdmittedApi;
 let datastore: Datastore;
 let managers: InstanceManagers;
 let server: ApiServer;
+let recorded: ({ of: string } & EventRecord)[];
 
 async function call(method: string, path: string, body?: object | string): Promise<Reply> {
   const sent = typeof body === 'object' ? JSON.stringify(body) : body;
@@ -62,6 +64,7 @@ async function setVolume(name: string, change: (volume: CrdObjects['Volume']) =>
 }
 
 beforeEach(async () => {
+  recorded = [];
   api = new AdmittedApi(() => Date.parse('2026-11-21T12:00:00Z'));
   datastore = new Datastore({ transport: api, namespace: NS, clock: systemClock, log });
   await have('Setting', 'default-engine-image', (setting) => (setting.value = ENGINE_IMAGE));
@@ -86,6 +89,7 @@ beforeEach(async () => {
     port: 0,
     clock: systemClock,
     log,
+    events: { record: (_component, { metadata }, event) => recorded.push({ of: metadata.name, ...event }) },
     randomHex,
   });
 });
@@ -233,6 +237,13 @@ describe('volumes', () => {
     expect((await call('POST', '/v1/volumes', { name: 'vol-1' })).json['message']).toContain('already exist');
     const long = (await call('POST', '/v1/volumes', { name: 'A'.repeat(250) })).json['name'];
     expect(long).toMatch(/^a{31}-[0-9a-f]{8}$/);
+  });
+
+  it('have a warning for parameters that their maker does not know', async () => {
+    await call('POST', '/v1/volumes', { name: 'spelt', size: '2Mi', unknownParameters: ['numberOfReplica', 'fsTyp'] });
+    await call('POST', '/v1/volumes', { name: 'plain', size: '2Mi' });
+    const message = 'StorageClass parameters without effect, check their spelling: numberOfReplica, fsTyp';
+    expect(recorded).toEqual([{ of: 'spelt', type: 'Warning', reason: 'UnknownParameters', message }]);
   });
 
   it('offer their actions by state', async () => {
@@ -513,6 +524,7 @@ describe('web sockets', () => {
       port: 0,
       clock: systemClock,
       log,
+      events: { record: () => {} },
       randomHex: () => '',
     });
   });

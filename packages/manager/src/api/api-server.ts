@@ -30,6 +30,7 @@ export interface ApiServerOptions {
   clock: Clock;
   log: Logger;
   /** So many random hex digits. */
+  events: ApiContext['events'];
   randomHex: (digits: number) => string;
 }
 
@@ -154,8 +155,8 @@ function addErrors(app: FastifyInstance, log: Logger): void {
 
 /** Starts the server; resolves when it listens. */
 export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
-  const { datastore, managers, clock, log, randomHex, host } = options;
-  const context: ApiContext = { datastore, managers, clock, log, randomHex };
+  const { datastore, managers, clock, log, events, randomHex, host } = options;
+  const context: ApiContext = { datastore, managers, clock, log, events, randomHex };
   const hub = new StreamHub(context);
   const app = fastify({
     bodyLimit: apiLimits.bodyBytesMax,

@@ -96,7 +96,14 @@ beforeEach(async () => {
   });
   await datastore.start();
   managers = new InstanceManagers(null);
-  context = { datastore, managers, clock: systemClock, log, randomHex: (digits) => 'f'.repeat(digits) };
+  context = {
+    datastore,
+    managers,
+    clock: systemClock,
+    log,
+    events: { record: () => {} },
+    randomHex: (digits) => 'f'.repeat(digits),
+  };
 });
 
 afterEach(async () => {

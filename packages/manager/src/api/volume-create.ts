@@ -1,9 +1,15 @@
 /** POST /v1/volumes: what a client says about a new volume becomes a Volume object; the webhooks do the rest. */
-import { parseSize, recurringJobGroupLabel, recurringJobLabel, type RestContent } from '@longhorn/shared-types';
+import {
+  parseSize,
+  recurringJobGroupLabel,
+  recurringJobLabel,
+  type RestContent,
+  type Volume,
+} from '@longhorn/shared-types';
 import type { ApiContext } from './api-context.ts';
 import { checkedName, createObject } from './object-writes.ts';
 import { RestFault, wrapped } from './rest-fault.ts';
-import { readResource } from './rest-input.ts';
+import { readInput, readResource } from './rest-input.ts';
 
 const READ_FIELDS = [
   'name',
@@ -75,6 +81,21 @@ function said(fields: Record<string, unknown>): Record<string, unknown> {
   );
 }
 
+const UNKNOWN_PARAMETERS_MAX = 64;
+const UNKNOWN_PARAMETER_LENGTH_MAX = 63;
+
+/** A misspelt StorageClass parameter has no effect: people see it as an event of the volume. */
+function warnOfUnknown(context: ApiContext, volume: Volume, body: unknown): void {
+  const names = readInput('volumeCreateNotes', body).unknownParameters.slice(0, UNKNOWN_PARAMETERS_MAX);
+  if (names.length === 0) return;
+  const shown = names.map((name) => name.slice(0, UNKNOWN_PARAMETER_LENGTH_MAX)).join(', ');
+  context.events.record('longhorn-api', volume, {
+    type: 'Warning',
+    reason: 'UnknownParameters',
+    message: `StorageClass parameters without effect, check their spelling: ${shown}`,
+  });
+}
+
 /** Creates the volume; returns its name, which the webhook may have corrected. */
 export async function createVolume(context: ApiContext, body: unknown): Promise<string> {
   const input = readResource('volume', body, READ_FIELDS);
@@ -113,5 +134,6 @@ export async function createVolume(context: ApiContext, body: unknown): Promise<
   const created = await wrapped(words, () =>
     createObject(context, 'Volume', checkedName('volume', name), { spec }, labels),
   );
+  warnOfUnknown(context, created, body);
   return created.metadata.name;
 }

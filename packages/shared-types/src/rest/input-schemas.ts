@@ -234,4 +234,9 @@ export const inputSchemas = {
       disks: { type: 'array[diskUpdate]', actual: 'map[diskUpdate]' },
     },
   },
+  volumeCreateNotes: {
+    isPlain: true,
+    added: true,
+    fields: { unknownParameters: 'array[string]' },
+  },
 } as const satisfies RestSchemaTable;

@@ -12,6 +12,7 @@ const golden: { order: string[]; schemas: Record<string, object> } = JSON.parse(
 const ADDED: Record<string, string> = {
   'volume.blockedBy': 'why a volume is not healthy',
   volumeBlocker: 'one such reason',
+  volumeCreateNotes: 'what a client tells beside a new volume: StorageClass keys that mean nothing to it',
   'controller.ioState': 'whether I/O is held',
   'controller.ioReason': 'whether I/O is held',
   'controller.ioSince': 'whether I/O is held',
