@@ -18,10 +18,13 @@ import type { SettingsView } from '../settings-view.ts';
 
 const BINARY_ROOT = '/var/lib/longhorn/engine-binaries';
 
-/** Copies when different, removes on exit, and waits: the pod's life is the binary's. */
+/**
+ * Copies when different, removes on exit, and waits: the pod's life is the binary's. A running engine executes the file
+ * itself, so a new one takes its place whole, by a rename.
+ */
 const COPY_SCRIPT = [
   'diff /usr/local/bin/longhorn /data/longhorn > /dev/null 2>&1',
-  'if [ $? -ne 0 ]; then cp -p /usr/local/bin/longhorn /data/ && echo installed; fi',
+  'if [ $? -ne 0 ]; then cp -p /usr/local/bin/longhorn /data/longhorn.new && sync /data/longhorn.new && mv -f /data/longhorn.new /data/longhorn && echo installed; fi',
   "trap 'rm /data/longhorn* && echo cleaned up' EXIT",
   'sleep infinity',
 ].join(' ; ');
