@@ -1,12 +1,12 @@
 /** `longhorn-manager`: the command line. Joins the real clock, randomness, files and API server. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { KubeConfig } from '@kubernetes/client-node';
 import { Command } from 'commander';
-import { pino } from 'pino';
 import { readTlsMaterial, type TlsMaterial } from '@longhorn/shared-types/grpc/tls';
 import { systemClock } from './clock.ts';
 import { startDaemon } from './daemon.ts';
+import { addDeployDriverCommand } from './driver-deployer/command.ts';
+import { loadKubeConfig, makeLog } from './process-setup.ts';
 
 interface DaemonFlags {
   engineImage: string;
@@ -25,13 +25,6 @@ function required(name: string): string {
   return value;
 }
 
-function loadKubeConfig(path: string | undefined): KubeConfig {
-  const config = new KubeConfig();
-  if (path !== undefined && path !== '') config.loadFromFile(path);
-  else config.loadFromDefault();
-  return config;
-}
-
 function loadTls(): TlsMaterial | null {
   const folder = process.env['TLS_DIR'] ?? '/tls-files/';
   return existsSync(`${folder}/tls.crt`) ? readTlsMaterial(folder) : null;
@@ -39,10 +32,7 @@ function loadTls(): TlsMaterial | null {
 
 async function runDaemon(flags: DaemonFlags, debug: boolean): Promise<void> {
   const nodeName = required('NODE_NAME');
-  const log = pino({
-    level: debug ? 'debug' : (process.env['LONGHORN_LOG_LEVEL'] ?? 'info'),
-    base: { node: nodeName },
-  });
+  const log = makeLog(debug, { node: nodeName });
   const daemon = await startDaemon({
     kubeConfig: loadKubeConfig(flags.kubeConfig),
     nodeName,
@@ -83,7 +73,9 @@ async function runDaemon(flags: DaemonFlags, debug: boolean): Promise<void> {
   process.once('SIGINT', stop);
 }
 
-const program = new Command('longhorn-manager').option('-d, --debug', 'log more', false);
+const program = new Command('longhorn-manager')
+  .option('-d, --debug', 'log more', false)
+  .option('-j, --log-json', 'accepted for compatibility: logs are always JSON', false);
 program
   .command('daemon')
   .requiredOption('--engine-image <image>', 'default engine image')
@@ -96,6 +88,8 @@ program
   .option('--kube-config <path>', 'kubeconfig; by default that of the pod')
   .option('--upgrade-version-check', 'accepted for compatibility', false)
   .action((flags: DaemonFlags) => runDaemon(flags, program.opts<{ debug: boolean }>().debug));
+
+addDeployDriverCommand(program);
 
 program.parseAsync().catch((error: unknown) => {
   console.error(error instanceof Error ? `Error starting manager: ${error.message}` : error);

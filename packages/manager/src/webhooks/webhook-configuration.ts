@@ -1,8 +1,9 @@
 /** The two webhook configurations: which requests the API server asks about, where, and whose certificate it trusts. */
 import { API_GROUP, API_VERSION_NAME, CRD_KINDS, OBJECT_NAME, type CrdKind } from '@longhorn/shared-types';
+import { covers } from '../datastore/covers.ts';
 import { isNotFound, type KubeTransport, type RawObject, type Resource } from '../datastore/kube-transport.ts';
 import type { Operation } from './admission.ts';
-import { isJsonObject, type JsonObject } from './json-object.ts';
+import type { JsonObject } from './json-object.ts';
 
 export const WEBHOOK_PORT = 9502;
 
@@ -75,26 +76,11 @@ function webhook(type: 'mutating' | 'validating', namespace: string, caPem: stri
   };
 }
 
-/** Whether all that is wanted is there; the API server adds fields of its own. */
-function includes(present: unknown, wanted: unknown): boolean {
-  if (Array.isArray(wanted)) {
-    return (
-      Array.isArray(present) &&
-      present.length === wanted.length &&
-      wanted.every((item, index) => includes(present[index], item))
-    );
-  }
-  if (isJsonObject(wanted)) {
-    return isJsonObject(present) && Object.entries(wanted).every(([key, value]) => includes(present[key], value));
-  }
-  return present === wanted;
-}
-
 async function apply(transport: KubeTransport, resource: Resource, wanted: RawObject): Promise<void> {
   const { name } = wanted.metadata;
   try {
     const present = await transport.get(resource, '', name);
-    if (includes(present['webhooks'], wanted['webhooks'])) return;
+    if (covers(present['webhooks'], wanted['webhooks'])) return;
     await transport.patch(resource, '', name, { webhooks: wanted['webhooks'] });
   } catch (error) {
     if (!isNotFound(error)) throw error;
