@@ -11,6 +11,7 @@ import { valueAt, type JsonObject } from './api/json.ts';
 import type { KubeObject } from './api/object.ts';
 import { Operations } from './api/operations.ts';
 import { Registry } from './api/registry.ts';
+import { RequestCounts } from './api/request-counts.ts';
 import { startServer, type RunningServer } from './api/server.ts';
 import { methodNotAllowed, notFound } from './api/status-error.ts';
 import { Store } from './api/store.ts';
@@ -80,6 +81,7 @@ export class Cluster {
   readonly #machines = new Map<string, Machine>();
   readonly #processes: Processes;
   readonly #id: string;
+  readonly #counts = new RequestCounts();
   #filter: PacketFilter | null = null;
   #server: RunningServer | null = null;
   readonly operations: Operations;
@@ -140,6 +142,7 @@ export class Cluster {
           (node) => nodePaths(folder, node).podLogs,
         ),
         local: (method, parts) => this.#local(method, parts),
+        counts: this.#counts,
         failed: (request, error) => this.#options.note(request, error),
       },
       '127.0.0.1',
@@ -239,6 +242,7 @@ export class Cluster {
   /** Requests under /local. */
   async #local(method: string, parts: string[]): Promise<JsonObject | null> {
     const [what, name, action] = parts;
+    if (what === 'writes' && parts.length === 1 && method === 'GET') return this.#counts.writes();
     if (what !== 'nodes' || parts.length > 3) return null;
     if (name === undefined) {
       if (method !== 'GET') throw methodNotAllowed(`${method} /local/nodes`);

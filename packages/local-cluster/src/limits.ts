@@ -30,6 +30,9 @@ export const jsonDepthMax = 64;
 /** Validation causes reported for one object. */
 export const validationCausesMax = 50;
 
+/** Objects whose writes are counted one by one. */
+export const countedWritesMax = 10_000;
+
 /** A container that keeps exiting is started again after 1, 2, 4 … seconds, at most this. */
 export const restartBackoffMsMin = 1_000;
 export const restartBackoffMsMax = 30_000;

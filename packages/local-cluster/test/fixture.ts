@@ -9,6 +9,7 @@ import type { Json, JsonObject } from '../src/api/json.ts';
 import { objectFrom, type KubeObject } from '../src/api/object.ts';
 import { Operations } from '../src/api/operations.ts';
 import { Registry } from '../src/api/registry.ts';
+import { RequestCounts } from '../src/api/request-counts.ts';
 import type { ResourceType } from '../src/api/resource-type.ts';
 import { startServer, type RunningServer } from '../src/api/server.ts';
 import { Store } from '../src/api/store.ts';
@@ -169,6 +170,7 @@ export async function servedFixture(admission?: (store: Store) => Admission | nu
         response.end(`log of ${pod.metadata.name}\n`);
       },
       local: async (method, parts) => (parts[0] === 'nodes' ? { method, nodes: [] } : null),
+      counts: new RequestCounts(),
       failed: (_request, error) => base.failures.push(error),
     },
     '127.0.0.1',

@@ -23,6 +23,7 @@ import { accepted, bodyOf, mediaTypeOf, parsed } from './media.ts';
 import { OpenApi } from './openapi.ts';
 import type { Operations } from './operations.ts';
 import type { Registry } from './registry.ts';
+import type { RequestCounts } from './request-counts.ts';
 import { ResourceHandler, type Answer, type PodLog } from './resource-handler.ts';
 import { resourceRoute } from './route.ts';
 import { ApiError, internalError, pathNotFound, statusOf, tooManyRequests, unauthorized } from './status-error.ts';
@@ -36,6 +37,7 @@ export interface ServerParts {
   token: string;
   podLog: PodLog;
   local: LocalHandler;
+  counts: RequestCounts;
   /** unexpected failures, for the log */
   failed: (request: string, error: unknown) => void;
 }
@@ -150,7 +152,10 @@ class ApiServer {
     warn: (text: string) => void,
   ): Promise<Answer | null> {
     const route = resourceRoute(this.#parts.registry, url.pathname);
-    if (route !== null) return this.#resources.handle(route, url, request, response, warn);
+    if (route !== null) {
+      this.#parts.counts.note(request.method ?? '', route);
+      return this.#resources.handle(route, url, request, response, warn);
+    }
     const parts = url.pathname.split('/').filter((part) => part !== '');
     if (parts[0] === 'local') {
       const local = await this.#parts.local(request.method ?? '', parts.slice(1));
