@@ -30,6 +30,7 @@ for (const replica of replicas) {
     epoch: 0,
     clock: nodeClock,
     timeoutMs: 8000,
+    isPeerSilent: () => false,
   });
   core.addMember(link, 'reading');
 }

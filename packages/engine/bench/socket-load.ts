@@ -28,6 +28,7 @@ export async function driveSocket(
     epoch: 0,
     clock: nodeClock,
     timeoutMs: 10_000,
+    isPeerSilent: () => false,
   });
   const isRead = work.pattern.endsWith('read');
   const blocks = Math.floor(work.sizeBytes / work.blockBytes);

@@ -4,6 +4,7 @@ import { ReplicaService, SyncAgentService } from '@longhorn/shared-types/generat
 import { joinHostPort, splitHostPort } from '@longhorn/shared-types/grpc/address';
 import { createClient } from '@longhorn/shared-types/grpc/client';
 import type { Backends } from './backends.ts';
+import { isPeerSilent } from '../io/node/tcp-silence.ts';
 import { OPEN_TIMEOUT_MS } from './control-limits.ts';
 import { nodeClock } from './core/node-clock.ts';
 import { openReplicaLink, type ReplicaTarget } from './core/replica-link.ts';
@@ -44,6 +45,7 @@ export function nodeBackends(options: BackendOptions): Backends {
         epoch,
         clock: nodeClock,
         timeoutMs: OPEN_TIMEOUT_MS,
+        isPeerSilent,
       }),
   };
 }

@@ -43,12 +43,15 @@ let peer: Socket;
 let received: Buffer;
 let link: ReplicaLink | null;
 let told: string[];
+/** what the kernel would say: the other host acknowledges nothing */
+let isHostGone: boolean;
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'link-'));
   clock = new HandClock();
   received = Buffer.alloc(0);
   told = [];
+  isHostGone = false;
   link = null;
   server = createServer((socket) => {
     peer = socket;
@@ -68,7 +71,15 @@ afterEach(async () => {
 async function open(epoch = 0, timeoutMs = 5000): Promise<ReplicaLink> {
   const target = { path: join(folder, 's') };
   const capabilities = ['flush', 'epoch'];
-  return openReplicaLink({ target, address: 'r1', capabilities, epoch, clock, timeoutMs });
+  return openReplicaLink({
+    target,
+    address: 'r1',
+    capabilities,
+    epoch,
+    clock,
+    timeoutMs,
+    isPeerSilent: () => isHostGone,
+  });
 }
 
 async function started(): Promise<ReplicaLink> {
@@ -278,5 +289,29 @@ describe('time', () => {
     expect(told).toEqual([]);
     pass(opened, 8500);
     expect(told).toHaveLength(1);
+  });
+
+  it('gives a host that acknowledges nothing five eighths of the timeout', async () => {
+    const opened = await started();
+    opened.expectAnswer(4097);
+    pass(opened, 1000);
+    isHostGone = true;
+    pass(opened, 5000);
+    expect(told).toEqual([]);
+    pass(opened, 500);
+    expect(told).toEqual(['failed timeout: its host acknowledges nothing']);
+  });
+
+  it('forgives a host that was silent for a while', async () => {
+    const opened = await started();
+    for (const [gone, ms] of [
+      [true, 4500],
+      [false, 500],
+      [true, 4500],
+    ] as const) {
+      isHostGone = gone;
+      pass(opened, ms);
+    }
+    expect(told).toEqual([]);
   });
 });

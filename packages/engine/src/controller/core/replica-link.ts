@@ -4,6 +4,8 @@
  * - One socket write per wake-up: what the core gives to `send` leaves as it lies.
  * - Pings when nothing was heard for 2 s; a replica that is silent for the timeout, with I/O or a ping
  *   unanswered, fails. Time in which this process did not run is not held against it.
+ * - A replica whose host acknowledges nothing fails after a part of that time: a busy program is waited for, a host that
+ *   is gone need not be, since a kernel acknowledges whatever its programs do.
  * - Bytes that do not follow the protocol end the connection; memory is bounded by what was asked for.
  *
  * Ordering: everything is sent on one connection, so a replica with the capability `epoch` applies overlapping writes in
@@ -27,6 +29,8 @@ const RECEIVE_BYTES = 256 << 10;
 const PING_AFTER_MS = 2000;
 /** Ticks come twice a second: a longer break means that this process was stopped. */
 const STOPPED_MS = 3000;
+/** Part of the timeout after which a silent host is given up: 5 s of the default of 8 s. */
+const SILENT_HOST_PART = 5 / 8;
 const GENERATION_LIMIT = 2 ** (32 - SEQ_SLOT_BITS);
 
 export type ReplicaTarget = { readonly host: string; readonly port: number } | { readonly path: string };
@@ -42,6 +46,8 @@ export interface ReplicaLinkOptions {
   readonly clock: CoreClock;
   /** For connecting and for the answer to HELLO. */
   readonly timeoutMs: number;
+  /** Something that was sent is not acknowledged by the other host, and nothing was for `forMs`. */
+  readonly isPeerSilent: (socket: Socket, forMs: number) => boolean;
 }
 
 /** Connects, and announces the epoch; rejects with the replica's words when it refuses. */
@@ -60,6 +66,7 @@ export class ReplicaLink implements MemberLink, ReplySink {
   readonly canFlush: boolean;
   readonly isLocal: boolean;
   private readonly clock: CoreClock;
+  private readonly isPeerSilent: ReplicaLinkOptions['isPeerSilent'];
   private readonly socket: Socket;
   private readonly parser: ReplyParser;
   private readonly ping = Buffer.allocUnsafeSlow(FRAME_HEADER_BYTES);
@@ -75,6 +82,7 @@ export class ReplicaLink implements MemberLink, ReplySink {
   /** Timeouts are counted from here; moved on by answers and by breaks of this process. */
   private pingSinceMs = 0;
   private quietSinceMs = 0;
+  private acknowledgedMs: number;
   private heardMs: number;
   private lastTickMs: number;
 
@@ -85,9 +93,11 @@ export class ReplicaLink implements MemberLink, ReplySink {
     this.isOrdered = capabilities.includes('epoch');
     this.canFlush = capabilities.includes('flush');
     this.clock = options.clock;
+    this.isPeerSilent = options.isPeerSilent;
     this.opened = opened;
     this.heardMs = options.clock.nowMs();
     this.lastTickMs = this.heardMs;
+    this.acknowledgedMs = this.heardMs;
     this.parser = new ReplyParser(this, RECEIVE_BYTES);
     const onread = {
       buffer: () => this.parser.nextBuffer(),
@@ -148,9 +158,14 @@ export class ReplicaLink implements MemberLink, ReplySink {
     if (nowMs - this.lastTickMs > STOPPED_MS) {
       this.quietSinceMs = nowMs;
       this.pingSinceMs = nowMs;
+      this.acknowledgedMs = nowMs;
     }
+    // Counted from look to look: what the kernel says of the time before something was sent means nothing.
+    if (!this.isPeerSilent(this.socket, nowMs - this.lastTickMs)) this.acknowledgedMs = nowMs;
     this.lastTickMs = nowMs;
-    if (this.parser.inFlight > 0 && nowMs - this.quietSinceMs > timeoutMs) {
+    if (nowMs - this.acknowledgedMs > timeoutMs * SILENT_HOST_PART) {
+      this.fail({ reason: 'timeout', detail: 'its host acknowledges nothing' });
+    } else if (this.parser.inFlight > 0 && nowMs - this.quietSinceMs > timeoutMs) {
       this.fail({ reason: 'timeout', detail: 'r/w timeout' });
     } else if (this.isPingOut && nowMs - this.pingSinceMs > timeoutMs) {
       this.fail({ reason: 'timeout', detail: 'no answer to a ping' });
