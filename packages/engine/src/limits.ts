@@ -15,6 +15,11 @@ export const SNAPSHOT_COUNT_MAX = 250;
 /** A JSON file of a replica (volume.meta, disk metas, checksum, our state) larger than this is refused. */
 export const META_FILE_BYTES_MAX = 1 << 20;
 
+/** Space that a replica keeps for its own metadata on a full disk … */
+export const SPACE_RESERVE_BYTES = 64 << 10;
+/** … of which this must be left for a snapshot to be taken: it needs blocks for good, membership records must still fit. */
+export const SNAPSHOT_RESERVE_BYTES = 32 << 10;
+
 /** One receive buffer per data connection; payloads go from it into the file. */
 export const RECEIVE_BUFFER_BYTES = 256 << 10;
 /** Answers of one chunk are gathered here and leave in one write. */
@@ -64,6 +69,7 @@ export const EXTENTS_PER_CALL = 512;
 export const MEMBERSHIP_BASES_MAX = 64;
 export const MEMBERSHIP_DEPTH_MAX = 4;
 
+assert(SNAPSHOT_RESERVE_BYTES < SPACE_RESERVE_BYTES && SPACE_RESERVE_BYTES % BLOCK_BYTES === 0);
 assert(FRAME_PAYLOAD_MAX >= ANSWER_BUFFER_BYTES, 'a payload may be larger than a gather buffer, not the reverse');
 assert(RECEIVE_BUFFER_BYTES >= 2 * BLOCK_BYTES, 'a receive buffer holds whole blocks');
 assert(REGION_BYTES % BLOCK_BYTES === 0, 'a region is whole blocks');

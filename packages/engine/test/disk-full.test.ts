@@ -133,22 +133,56 @@ describe.skipIf(problem !== null)('a replica whose disk is full', () => {
     return name;
   }
 
-  it('refuses a snapshot that does not fit, and is as it was', async () => {
+  const snapshot = (name: string): Promise<unknown> =>
+    replica.control.ReplicaSnapshot({ name, user_created: true, created: '2026-01-01T00:00:00Z' });
+
+  it('takes snapshots from its reserve, then refuses them, keeps room for records, and is whole again with space', async () => {
     await request(FRAME_WRITE, 0, PIECE, fill(7));
     await request(FRAME_FLUSH, 0, 0);
-    const before = (await replica.control.ReplicaGet({})).replica;
     // Files without room for their content, so that not even a small file can be written.
-    const name = fillUp();
-    const snapshot = replica.control.ReplicaSnapshot({
-      name: 's',
-      user_created: true,
-      created: '2026-01-01T00:00:00Z',
-    });
-    await expect(snapshot).rejects.toThrow(/no space left on device/);
-    for (let i = 0; i < name; i++) rmSync(join(mount, `full-${i}`), { force: true });
-    const after = (await replica.control.ReplicaGet({})).replica;
-    expect([after?.head, after?.chain, after?.state]).toEqual([before?.head, before?.chain, before?.state]);
+    const count = fillUp();
+    const taken: string[] = [];
+    const takeAll = async (): Promise<void> => {
+      for (let i = 0; i < 30; i++) {
+        await snapshot(`s${i}`);
+        taken.push(`volume-snap-s${i}.img`);
+      }
+    };
+    await expect(takeAll()).rejects.toThrow(/no space left on device for another snapshot/);
+    const full = (await replica.control.ReplicaGet({})).replica;
+    expect(full?.chain.slice(1)).toEqual(taken.toReversed());
+    expect(full?.state).toBe('dirty');
+    expect(Number(full?.spaceAvailable)).toBeLessThan(4096);
     expect((await request(FRAME_READ, 0, PIECE)).data.equals(fill(7))).toBe(true);
-    await replica.control.ReplicaSnapshot({ name: 's', user_created: true, created: '2026-01-01T00:00:00Z' });
+    for (let epoch = 1; epoch <= 20; epoch++) {
+      await replica.control.ReplicaOpenEpoch({ epoch, engineName: 'e' });
+      const record = {
+        epoch,
+        count: 1,
+        members: ['r'],
+        size: SIZE,
+        chain: taken.toReversed(),
+        bases: [],
+        decided: false,
+      };
+      await replica.control.MembershipPropose({ epoch, record });
+      await replica.control.MembershipCommit({ epoch, count: 1 });
+    }
+    for (let i = 0; i < count; i++) rmSync(join(mount, `full-${i}`), { force: true });
+    await snapshot('last');
+    expect(Number((await replica.control.ReplicaGet({})).replica?.spaceAvailable)).toBeGreaterThan(1 << 20);
+  });
+
+  it('comes back when its process is started again on the full disk', async () => {
+    await replica.control.ReplicaOpenEpoch({ epoch: 3, engineName: 'e' });
+    fillUp();
+    client.end();
+    await replica.end();
+    replica = await startReplicaOn(join(mount, 'replica'), 28_000 + (process.pid % 1000), SIZE, {
+      isSyncAgentOn: false,
+    });
+    undo.push(() => replica.end());
+    const opened = (await replica.control.ReplicaOpenEpoch({ epoch: 4, engineName: 'f' })).replica;
+    expect([opened?.epoch, opened?.state]).toEqual([4, 'open']);
   });
 });

@@ -28,6 +28,9 @@ export interface FileStat {
   readonly changedNs: bigint;
 }
 
+/** Allocated space that a folder keeps for its metadata, see `node/space-reserve.ts`; a folder without it keeps none. */
+export const RESERVE_FILE = 'longhorn-reserve';
+
 /** `readCached`: the bytes are not in the page cache. */
 export const NOT_CACHED = -1;
 

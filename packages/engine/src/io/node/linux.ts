@@ -18,6 +18,11 @@ const preadv2: KoffiFunc<Preadv2> = libc.func(
   'int64_t preadv2(int fd, void *iov, int count, int64_t offset, int flags)',
 ) as KoffiFunc<Preadv2>;
 const fallocate = libc.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)') as KoffiFunc<Fallocate>;
+type PosixFallocate = (fd: Int, offset: number, length: number) => Int;
+/** Answers with the errno, which the errno of a thread of its own cannot tell. */
+const posixFallocate = libc.func(
+  'int posix_fallocate(int fd, int64_t offset, int64_t length)',
+) as KoffiFunc<PosixFallocate>;
 const lseek = libc.func('int64_t lseek(int fd, int64_t offset, int whence)') as KoffiFunc<Lseek>;
 const ioctl = libc.func('int ioctl(int fd, unsigned long request, void *argument)') as KoffiFunc<Ioctl>;
 const syncFileRange = libc.func(
@@ -74,6 +79,16 @@ export function readNoWait(fd: number, into: Buffer, at: number, length: number,
 /** 0 or negative errno. */
 export function punchHole(fd: number, offset: number, length: number): number {
   return fallocate(fd, KEEP_SIZE | PUNCH_HOLE, offset, length) < 0 ? -koffi.errno() : 0;
+}
+
+/** Allocates the first `length` bytes of a file, on a thread of its own: on a full disk the file system looks hard. 0 or negative errno. */
+export function allocate(fd: number, length: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    posixFallocate.async(fd, 0, length, (error: unknown, errno: number) => {
+      if (error) reject(error instanceof Error ? error : new Error('posix_fallocate failed', { cause: error }));
+      else resolve(-errno);
+    });
+  });
 }
 
 /** 0 or negative errno. The range becomes unwritten extents. */

@@ -22,6 +22,7 @@ import {
   startWriteback,
   zeroRange,
 } from './linux.ts';
+import { SpaceReserve } from './space-reserve.ts';
 
 const EAGAIN = -11;
 const ENXIO = -6;
@@ -269,9 +270,16 @@ class NodeDataFile implements DataFile {
 
 class NodeFolder implements Folder {
   readonly path: string;
+  private readonly reserve: SpaceReserve;
 
-  constructor(path: string) {
+  constructor(path: string, reserve: SpaceReserve) {
     this.path = path;
+    this.reserve = reserve;
+  }
+
+  /** What the folder needs for its own metadata goes through on a full disk, too. */
+  private guarded<T>(operation: string, path: string, work: () => Promise<T>): Promise<T> {
+    return guarded(operation, path, () => this.reserve.lend(work));
   }
 
   private at(name: string): string {
@@ -308,7 +316,7 @@ class NodeFolder implements Folder {
 
   writeSmall(name: string, content: Buffer): Promise<void> {
     const path = this.at(name);
-    return guarded('write', path, async () => {
+    return this.guarded('write', path, async () => {
       const handle = await open(path, 'w');
       try {
         await handle.writeFile(content);
@@ -321,7 +329,7 @@ class NodeFolder implements Folder {
 
   create(name: string, sizeBytes: number): Promise<DataFile> {
     const path = this.at(name);
-    return guarded('create', path, async () => {
+    return this.guarded('create', path, async () => {
       // Unlinked, not truncated: the old name may be a second name of a file that lives on.
       await this.remove(name);
       const handle = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o666);
@@ -341,11 +349,11 @@ class NodeFolder implements Folder {
   }
 
   rename(from: string, to: string): Promise<void> {
-    return guarded('rename', this.at(from), () => rename(this.at(from), this.at(to)));
+    return this.guarded('rename', this.at(from), () => rename(this.at(from), this.at(to)));
   }
 
   link(from: string, to: string): Promise<void> {
-    return guarded('link', this.at(to), () => link(this.at(from), this.at(to)));
+    return this.guarded('link', this.at(to), () => link(this.at(from), this.at(to)));
   }
 
   async remove(name: string): Promise<boolean> {
@@ -366,6 +374,7 @@ class NodeFolder implements Folder {
       } finally {
         await handle.close();
       }
+      await this.reserve.fill();
     });
   }
 }
@@ -381,5 +390,7 @@ export async function openDataFile(path: string, name: string, access: 'read' | 
 /** A folder on this machine; created with mode 0700 when it is missing. */
 export async function openNodeFolder(path: string): Promise<Folder> {
   await guarded('mkdir', path, () => mkdir(path, { recursive: true, mode: 0o700 }));
-  return new NodeFolder(path);
+  const reserve = new SpaceReserve(path);
+  await guarded('open', path, () => reserve.fill());
+  return new NodeFolder(path, reserve);
 }
