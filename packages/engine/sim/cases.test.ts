@@ -1,5 +1,6 @@
 /** The cases that have a name: crashes and absences that a design can get wrong, each played in a world of its own. */
 import { describe, expect, it } from 'vitest';
+import { FULL_REASON } from '../src/controller/full-disks.ts';
 import { asBase, type MembershipRecord } from '../src/membership/record.ts';
 import { SimDevice } from './sim-device.ts';
 import { SimEngine } from './sim-engine.ts';
@@ -236,6 +237,35 @@ describe('two replicas', () => {
     expect(engineOf(world).node.name).toBe('n1');
     world.device.readAll();
     await settle(world);
+    await world.end();
+  });
+});
+
+describe('disks that are all full', () => {
+  it('refuse new data and say so; with space again the replicas are made equal by themselves', async () => {
+    const world = await served(3);
+    await writeAndFlush(world, 0, 8);
+    for (const node of world.cluster.nodes) node.disk.isFull = true;
+    world.device.write(40, 2);
+    world.device.write(100, 2);
+    await settle(world);
+    expect(world.device.errors).toBe(2);
+    const { core, io, replicas } = engineOf(world).context;
+    expect(core.doubtCount()).toBeGreaterThan(0);
+    // One of them got further than the others before it was full.
+    const [first] = replicas.inStage('reading');
+    const index = world.cluster.replicas.findIndex(({ name }) => name === first?.name);
+    const volume = world.replica((index + 1) % 3).process?.server.io.open?.volume;
+    world.node((index + 1) % 3).disk.isFull = false;
+    volume?.write(Buffer.alloc(4096, 9), 0, 4096, 100 * 4096);
+    world.node((index + 1) % 3).disk.isFull = true;
+    await world.run(5000);
+    expect([io.state, io.reason]).toEqual(['serving', FULL_REASON]);
+    for (const node of world.cluster.nodes) node.disk.isFull = false;
+    expect(await world.until(() => core.doubtCount() === 0 && io.reason === '', 10_000)).toBe(true);
+    const contents = await Promise.all([0, 1, 2].map((number) => contentOf(world, number)));
+    expect(contents.every((content) => content.equals(contents[0] ?? Buffer.alloc(0)))).toBe(true);
+    expect(replicas.inStage('reading')).toHaveLength(3);
     await world.end();
   });
 });

@@ -108,6 +108,7 @@ export class ReplicaProcess {
       hasRevisionCounter: false,
       snapshotMaxCount: 250,
       snapshotMaxSizeBytes: 0,
+      freeBytes: () => Promise.resolve(options.node.disk.isFull ? 0 : 1 << 30),
       isUnmapMarking: false,
       fence: (epoch) => started?.fence(epoch),
       log: (text) => options.log(`${options.name}: ${text}`),

@@ -55,6 +55,7 @@ export async function startTestReplica(
     hasRevisionCounter: false,
     snapshotMaxCount: 250,
     snapshotMaxSizeBytes: 0,
+    freeBytes: () => Promise.resolve(null),
     isUnmapMarking: false,
     fence: () => undefined,
     log: (text) => notes.push(text),

@@ -18,6 +18,10 @@ export const START_GRACE_MS = 2_000;
 export const START_RETRY_MS = 200;
 /** Pause between attempts to reach replicas that are waited for. */
 export const RETRY_MS = 1_000;
+/** A volume that refused writes for want of space has it again when each replica has this much free … */
+export const SPACE_AGAIN_BYTES = 16 << 20;
+/** … or has some and refused nothing for this long. */
+export const SPACE_AGAIN_AFTER_MS = 30_000;
 /** Pause before a frontend that did not come up is tried again. */
 export const FRONTEND_RETRY_MS = 5_000;
 /** Closing replicas at an orderly end. */

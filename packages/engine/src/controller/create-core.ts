@@ -13,6 +13,7 @@ export function createVolumeCore(context: VolumeContext, clock: CoreClock = node
     clock,
     limits: CORE_LIMITS,
     replicaTimeoutMs: context.options.replicaTimeoutMs,
+    onNoSpace: () => context.noSpace(),
     onMemberFailed: (id, failure, role) => memberFailed(context, id, failure, role),
   });
 }

@@ -1,5 +1,5 @@
 /**
- * Makes the members equal where a crash may have left them different.
+ * Makes the members equal where a crash, or a write that found all disks full, may have left them different.
  *
  * A region in doubt is settled by the core before it is served. The rest is compared here in the background, by hashes, and
  * copied only where it differs; then everything is flushed and the replicas forget that it was in doubt.
@@ -9,6 +9,7 @@ import { addBits, countBits, needsHeadExtents, regionsInDoubt, type MemberRegion
 import { pauseFor } from './control-clock.ts';
 import { COMPARE_BYTES, RANGE_HASH_TIMEOUT_MS, RETRY_MS, SETTLED_WAIT_MS } from './control-limits.ts';
 import { REGION_BYTES } from './core/core-limits.ts';
+import { ENOSPC } from './core/errno.ts';
 import type { ReplicaEntry } from './replica-set.ts';
 import type { VolumeContext } from './volume-context.ts';
 
@@ -61,6 +62,8 @@ export class DoubtSettling {
   private readonly context: VolumeContext;
   private settled = true;
   private waiters: (() => void)[] = [];
+  /** why the last pass did not end */
+  private obstacle = '';
 
   constructor(context: VolumeContext) {
     this.context = context;
@@ -70,9 +73,15 @@ export class DoubtSettling {
   begin(doubt: Uint8Array): void {
     const regions = countBits(doubt);
     if (regions === 0) return;
-    this.settled = false;
     this.context.core.setDoubt(doubt);
     this.context.log.info('comparing what a crash may have left different', { regions });
+    this.goOn();
+  }
+
+  /** Something came into doubt: goes on until nothing is. */
+  goOn(): void {
+    if (!this.settled) return;
+    this.settled = false;
     this.run().catch(this.context.crash);
   }
 
@@ -93,7 +102,7 @@ export class DoubtSettling {
     });
     if (isInTime) return;
     throw new Error(
-      `the replicas are still compared after a crash (${this.context.core.doubtCount()} regions left); try again later`,
+      `the replicas are still made equal (${this.context.core.doubtCount()} regions left${this.obstacle === '' ? '' : `: ${this.obstacle}`}); try again later`,
     );
   }
 
@@ -103,15 +112,19 @@ export class DoubtSettling {
       try {
         if (await this.pass()) break;
       } catch (error) {
-        context.log.warn('the comparison after a crash is interrupted', { reason: errorText(error) });
+        const reason = errorText(error);
+        // Tried every second: said once.
+        if (reason !== this.obstacle) context.log.warn('making the replicas equal is interrupted', { reason });
+        this.obstacle = reason;
       }
       await pauseFor(context.clock, RETRY_MS, context.stopping.signal);
     }
+    this.obstacle = '';
     if (context.isOver()) return;
     this.settled = true;
     for (const waiter of this.waiters) waiter();
     this.waiters = [];
-    context.log.info('the replicas are equal after the crash');
+    context.log.info('the replicas are equal');
   }
 
   /** True when nothing was left and all members know it. */
@@ -145,11 +158,13 @@ export class DoubtSettling {
       for (let region = first; region < end; region++) core.clearDoubt(region);
       return end;
     }
+    const marks = Array.from({ length: end - first }, (_, index) => core.doubtMark(first + index));
     const hashes = await hashRange(members, offset, length, REGION_BYTES);
     for (let region = first; region < end; region++) {
       if (!core.isInDoubt(region)) continue;
       if (!sameBlock(hashes, region - first)) await this.copyRegion(region);
-      core.clearDoubt(region);
+      // A write that failed meanwhile may have made the members different again: left for the next pass.
+      if (core.doubtMark(region) === marks[region - first]) core.clearDoubt(region);
     }
     return end;
   }
@@ -159,7 +174,10 @@ export class DoubtSettling {
     const offset = region * REGION_BYTES;
     const length = Math.min(REGION_BYTES, layout.sizeBytes - offset);
     const errno = await new Promise<number>((resolve) => core.copyRange(offset, length, null, null, resolve));
-    if (errno !== 0) throw new Error(`cannot make region ${region} equal: errno ${errno}`);
+    if (errno !== 0)
+      throw new Error(
+        `cannot make region ${region} equal: ${errno === ENOSPC ? 'no space left on device' : `errno ${errno}`}`,
+      );
   }
 }
 

@@ -30,6 +30,8 @@ export interface ReplicaReport {
   readonly hostRestarted: boolean;
   readonly instanceName: string;
   readonly dataSocketPath: string;
+  /** what its disk has left for new data; null: not told */
+  readonly freeBytes: number | null;
 }
 
 /** Validates a peer's reply; throws an error that names the field. */
@@ -64,6 +66,7 @@ export function readReport(replica: Replica | null): ReplicaReport {
     hostRestarted: replica.lastBootId !== '' && replica.lastBootId !== replica.bootId,
     instanceName: replica.instanceName,
     dataSocketPath: replica.dataSocketPath,
+    freeBytes: replica.spaceAvailable === '' ? null : Number(replica.spaceAvailable),
   };
 }
 

@@ -83,6 +83,8 @@ export class VolumeContext {
   snapshotMaxCount: number;
   snapshotMaxSizeBytes: number;
   highestEpochSeen = 0;
+  /** a write was refused for want of space; set by the engine */
+  noSpace: () => void = () => undefined;
 
   constructor(parts: VolumeParts, createCore: (context: VolumeContext) => VolumeCoreHandle) {
     const { options } = parts;

@@ -5,6 +5,7 @@ import { CLOSE_TIMEOUT_MS, FRONTEND_RETRY_MS } from './control-limits.ts';
 import { pauseFor } from './control-clock.ts';
 import { DoubtSettling } from './doubt-settling.ts';
 import { startExpansion } from './expand.ts';
+import { FullDisks } from './full-disks.ts';
 import { FrontendControl, type OpenFrontend } from './frontend-control.ts';
 import { dropMember, removeReplica } from './member-removal.ts';
 import { createReplica, listAsFailed, prepareRebuild, verifyRebuild } from './rebuild-join.ts';
@@ -33,6 +34,8 @@ export class VolumeEngine {
     this.frontend = new FrontendControl(context, open, frontendName);
     this.settling = new DoubtSettling(context);
     this.fencedStart = context.keeper ? new FencedStart(context, context.keeper, this.settling) : null;
+    const full = new FullDisks(context, this.settling);
+    context.noSpace = () => full.refused();
     context.onChange(() => this.followIo());
   }
 

@@ -90,6 +90,7 @@ export async function replicaMessage(server: ReplicaServer, names: ReplicaNames)
   const replica = server.io.open;
   const opened = replica === null ? {} : await openPart(server, replica);
   const meta = server.currentMeta;
+  const freeBytes = await server.options.freeBytes();
   return {
     dirty: server.isDirty,
     rebuilding: meta?.isRebuilding ?? false,
@@ -110,5 +111,6 @@ export async function replicaMessage(server: ReplicaServer, names: ReplicaNames)
     instanceName: names.instanceName,
     dataSocketPath: names.dataSocketPath,
     lastBootId: server.lastBootId,
+    spaceAvailable: freeBytes === null ? '' : String(freeBytes),
   };
 }

@@ -48,6 +48,8 @@ export interface ReplicaServerOptions {
   readonly snapshotMaxCount: number;
   readonly snapshotMaxSizeBytes: number;
   readonly isUnmapMarking: boolean;
+  /** what the disk under the folder has left for new data; null: not known */
+  readonly freeBytes: () => Promise<number | null>;
   /** cuts the data connections of engines below an epoch */
   readonly fence: (epoch: number) => void;
   readonly log: (text: string) => void;

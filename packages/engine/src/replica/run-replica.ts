@@ -3,7 +3,7 @@
  * Ends with 0 on SIGINT and SIGTERM after everything acknowledged is on stable storage.
  */
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ReplicaService, SyncAgentService } from '@longhorn/shared-types/generated/ptypes';
 import { bindAddress } from '@longhorn/shared-types/grpc/address';
@@ -86,6 +86,16 @@ async function readBootId(environment: RunReplicaOptions['environment']): Promis
   return (await readFile(file, 'utf8')).trim();
 }
 
+/** null: the disk cannot be asked; whether it works is for I/O to show. */
+async function freeBytes(directory: string): Promise<number | null> {
+  try {
+    const { bavail, bsize } = await statfs(directory);
+    return bavail * bsize;
+  } catch {
+    return null;
+  }
+}
+
 interface DataPlace {
   readonly port: number;
   readonly socketPath: string;
@@ -132,6 +142,7 @@ async function startServer(options: RunReplicaOptions): Promise<StartedServer> {
     snapshotMaxCount: options.snapshotMaxCount,
     snapshotMaxSizeBytes: options.snapshotMaxSizeBytes,
     isUnmapMarking: options.isUnmapMarkingDiskChainRemoved,
+    freeBytes: () => freeBytes(options.directory),
     fence: (epoch) => data.fence(epoch),
     log: options.log,
   });

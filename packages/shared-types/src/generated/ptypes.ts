@@ -371,6 +371,7 @@ export interface Replica {
   dataSocketPath: string;
   chainDigest: string;
   lastBootId: string;
+  spaceAvailable: string;
 }
 
 export interface PrepareRemoveAction {

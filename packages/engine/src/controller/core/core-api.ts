@@ -33,6 +33,8 @@ export interface VolumeCoreOptions {
   readonly onMemberFailed: (id: MemberId, failure: MemberFailure, role: MemberRole) => void;
   /** Without it the core settles by itself: `copyRange` from one reading member to all others. */
   readonly settle?: Settle;
+  /** A write was refused because no member had space, told at most once a tick; never from inside a call of the control side. */
+  readonly onNoSpace?: () => void;
 }
 
 /** Of the last full second, as `MetricsGet` reports it. */
@@ -75,6 +77,8 @@ export interface CoreControl {
   /** Replaces the doubt map: bit i of byte i>>3, least significant first, is region i (64 KiB) of the volume. */
   setDoubt(bitmap: Uint8Array): void;
   clearDoubt(regionIndex: number): void;
+  /** Differs from an earlier answer when the region came into doubt (again) since. */
+  doubtMark(regionIndex: number): number;
   isInDoubt(regionIndex: number): boolean;
   doubtCount(): number;
   /** The first region in doubt at or after `fromRegion`, -1 when there is none. */

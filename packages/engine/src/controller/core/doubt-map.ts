@@ -76,6 +76,11 @@ export class DoubtMap {
     }
   }
 
+  /** Order of the operation that put the region in doubt last; 0: none of this process. */
+  mark(region: number): number {
+    return this.own.get(region) ?? 0;
+  }
+
   hasOwn(): boolean {
     return this.own.size > 0;
   }

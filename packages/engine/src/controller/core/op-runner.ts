@@ -42,6 +42,7 @@ export interface RunnerOptions {
   readonly limits: CoreLimits;
   readonly replicaTimeoutMs: number;
   readonly onMemberFailed: (id: MemberId, failure: MemberFailure, role: MemberRole) => void;
+  readonly onNoSpace: () => void;
   readonly settle: (regionIndex: number, done: (errno: number) => void) => void;
 }
 
@@ -73,6 +74,7 @@ export class OpRunner {
   private kickWanted = false;
   private isFinishing = false;
   private isSoonAsked = false;
+  private isNoSpaceTold = false;
   private nextOrder = 1;
   private timeMs = -1;
   private readonly calls: (() => void)[] = [];
@@ -400,6 +402,7 @@ export class OpRunner {
   /** About twice a second. */
   tick(): void {
     this.timeMs = -1;
+    this.isNoSpaceTold = false;
     const now = this.now();
     for (const member of this.members.active.slice()) {
       const isLast = member.role === 'reading' && this.members.readingCount <= 1;
@@ -512,6 +515,7 @@ export class OpRunner {
     if (errno !== 0) {
       // Each may have stopped at another block: until it is settled, the range has no one content.
       if (this.members.active.length > 1) this.doubtGate.close(offset, length, this.nextOrder);
+      if (errno === ENOSPC) this.tellNoSpace();
       this.complete(i, errno);
       return;
     }
@@ -523,6 +527,12 @@ export class OpRunner {
     this.metrics.add(METRIC_WRITE, length, this.age(i));
     if (((ops.flags[i] as number) & Op.FLAG_FUA) !== 0) this.rounds.join(i);
     else this.complete(i, 0);
+  }
+
+  private tellNoSpace(): void {
+    if (this.isNoSpaceTold) return;
+    this.isNoSpaceTold = true;
+    this.call(this.options.onNoSpace);
   }
 
   // Members

@@ -31,6 +31,7 @@ export class VolumeCore implements BlockTarget, CoreControl {
       limits,
       onMemberFailed,
       replicaTimeoutMs: options.replicaTimeoutMs ?? REPLICA_TIMEOUT_DEFAULT_MS,
+      onNoSpace: options.onNoSpace ?? (() => undefined),
       settle: options.settle ?? ((region, done) => this.settleByCopy(region, done)),
     });
     this.copier = new RangeCopier(this.runner);
@@ -161,6 +162,10 @@ export class VolumeCore implements BlockTarget, CoreControl {
     this.runner.doubt.clear(regionIndex);
     this.runner.recompute();
     this.runner.kick();
+  }
+
+  doubtMark(regionIndex: number): number {
+    return this.runner.doubt.mark(regionIndex);
   }
 
   isInDoubt(regionIndex: number): boolean {
