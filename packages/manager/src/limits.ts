@@ -76,6 +76,8 @@ export const limits = {
   autoSalvageWindowMs: 60_000,
 
   diskPollMs: 30_000,
+  /** While a disk is short of space: what waits for it goes on soon after space is freed. */
+  shortDiskPollMs: 5_000,
   podRecreateDelayMinMs: 1_000,
   podRecreateDelayMaxMs: 120_000,
   /** A kubelet's Ready=False is believed after this time, Ready=Unknown at once. */

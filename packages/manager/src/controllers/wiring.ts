@@ -69,6 +69,11 @@ export function makeControllers(context: ControllerContext): Controllers {
   managers.enqueue = (name) => queues.instanceManager.add(name);
   nodes.enqueue = (name) => queues.node.add(name);
   wire(context, queues);
+  // A full disk is a reason to fail: what is known of it may be half a minute old.
+  context.datastore.stores.Replica.onChange((current, previous) => {
+    const hasFailed = (current?.spec.failedAt ?? '') !== '' && previous?.spec.failedAt === '';
+    if (hasFailed && current?.spec.nodeID === context.me) nodes.disks.probe();
+  });
   let cancelResync: (() => void) | null = null;
   const resync = (): void => {
     enqueueAll(context, queues);

@@ -253,7 +253,12 @@ export class EngineController {
   }
 
   /** Beside the passes: the replica's node may not answer. */
-  #startRemoval(engine: Engine, memory: Memory, target: EngineTarget, action: { name: string; url: string }): void {
+  #startRemoval(
+    engine: Engine,
+    memory: Memory,
+    target: EngineTarget,
+    action: { name: string; url: string; reason: string },
+  ): void {
     if (memory.removing.has(action.url)) return;
     memory.removing.add(action.url);
     void removeReplica(this.#context, engine, target, action).finally(() => {

@@ -36,7 +36,7 @@ export interface EngineWorld {
 export type EngineAction =
   | { kind: 'instance'; action: InstanceAction; uuid: string }
   | { kind: 'raise-epoch'; above: number }
-  | { kind: 'remove-replica'; name: string; url: string }
+  | { kind: 'remove-replica'; name: string; url: string; reason: string }
   | { kind: 'add-replica'; name: string; address: string }
   | { kind: 'expand'; size: number }
   | { kind: 'set-unmap'; enabled: boolean }
@@ -185,14 +185,14 @@ function removeUnwanted(
       ([, address]) => `tcp://${address}` === url,
     )?.[0];
     if (!wanted.has(url)) {
-      actions.push({ kind: 'remove-replica', name: name ?? replica.instanceName, url });
+      actions.push({ kind: 'remove-replica', name: name ?? replica.instanceName, url, reason: replica.reason });
       continue;
     }
     const mode = engine.status.replicaModeMap[name ?? ''];
     const stranded = mode === 'WO' && name !== world.adding && world.strandedSinceMs !== null;
     const busy = engine.status.rebuildStatus[url]?.isRebuilding ?? false;
     if (stranded && !busy && world.nowMs - (world.strandedSinceMs ?? world.nowMs) >= STRANDED_AFTER_MS)
-      actions.push({ kind: 'remove-replica', name: name ?? '', url });
+      actions.push({ kind: 'remove-replica', name: name ?? '', url, reason: replica.reason });
   }
 }
 

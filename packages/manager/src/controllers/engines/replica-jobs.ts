@@ -8,6 +8,7 @@ import type { EngineTarget } from '../../instance-client/instance-managers.ts';
 import { replicaFolder } from '../../instance-client/process-arguments.ts';
 import { limits } from '../../limits.ts';
 import { findCondition, setCondition } from '../conditions.ts';
+import { isNoSpaceText, NO_SPACE, noteFailure, REBUILD_FAILED } from '../replica-failure.ts';
 import { nodeOf, settingsOf, type ControllerContext } from '../context.ts';
 
 const COMPONENT = 'longhorn-engine-controller';
@@ -172,6 +173,7 @@ async function purgeAfter(
 }
 
 function failureReason(context: ControllerContext, nodeName: string, text: string): string {
+  if (isNoSpaceText(text)) return NO_SPACE;
   if (!/rpc error: code = (Canceled|DeadlineExceeded|Unavailable)/.test(text)) return 'General';
   const node = nodeOf(context, nodeName);
   const ready = node === null ? null : findCondition(node.status.conditions, 'Ready');
@@ -207,7 +209,7 @@ async function giveUp(
     const reason = failureReason(context, present.spec.nodeID, text);
     setCondition(
       present.status.conditions,
-      { type: 'RebuildFailed', status: 'True', reason, message: text },
+      { type: REBUILD_FAILED, status: 'True', reason, message: text },
       clock.now(),
     );
     return present;
@@ -219,12 +221,16 @@ export async function removeReplica(
   context: ControllerContext,
   engine: Engine,
   target: EngineTarget,
-  { name, url }: { name: string; url: string },
+  { name, url, reason }: { name: string; url: string; reason: string },
 ): Promise<void> {
-  const { managers, events, log } = context;
+  const { managers, events, log, datastore, clock } = context;
   const mode = engine.status.replicaModeMap[name] ?? 'ERR';
   const record = (type: 'Normal' | 'Warning', reason: string, message: string): void =>
     events.record(COMPONENT, engine, { type, reason, message });
+  if (mode === 'ERR' && name !== '' && reason !== '')
+    await datastore.update('Replica', name, (present) =>
+      present.spec.healthyAt !== '' && noteFailure(present, reason, clock.now()) ? present : null,
+    );
   try {
     await managers
       .proxy(target)

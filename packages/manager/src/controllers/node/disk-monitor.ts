@@ -4,6 +4,7 @@ import type { Node } from '@longhorn/shared-types';
 import type { Clock } from '../../clock.ts';
 import type { DiskProbe, ProbeOptions } from '../../io/disk-probe.ts';
 import { limits } from '../../limits.ts';
+import { findCondition } from '../conditions.ts';
 import type { NodeIo } from '../context.ts';
 
 export class DiskMonitor {
@@ -47,6 +48,12 @@ export class DiskMonitor {
     this.#cancelTimer?.();
   }
 
+  #intervalMs(): number {
+    const disks = Object.values(this.#node()?.status.diskStatus ?? {});
+    const isShort = disks.some(({ conditions }) => findCondition(conditions, 'Schedulable')?.reason === 'DiskPressure');
+    return isShort ? limits.shortDiskPollMs : limits.diskPollMs;
+  }
+
   async #run(): Promise<void> {
     this.#probing = true;
     this.#cancelTimer?.();
@@ -64,6 +71,6 @@ export class DiskMonitor {
       if (changed) this.#onChange();
     }
     this.#probing = false;
-    if (!this.#stopped) this.#cancelTimer = this.#clock.after(limits.diskPollMs, () => this.probe());
+    if (!this.#stopped) this.#cancelTimer = this.#clock.after(this.#intervalMs(), () => this.probe());
   }
 }

@@ -17,6 +17,7 @@ import { DiskMissingError } from '../../io/replica-data.ts';
 import { OWN_ANNOTATION } from '../../own-annotations.ts';
 import { done, type Outcome } from '../../reconcile/outcome.ts';
 import { instanceManagerOf, nodeOf, responsible, settingsOf, type ControllerContext } from '../context.ts';
+import { clearFailures } from '../replica-failure.ts';
 import { planInstance } from '../instance/instance-plan.ts';
 import { nodeIsDeleted, nodeIsDownOrDeleted } from '../ownership.ts';
 import { holdsNewestData } from '../volume/membership.ts';
@@ -73,6 +74,7 @@ export class ReplicaController {
       if (!this.#hasRebuildSlot(replica)) return { kind: 'waiting', untilMs: clock.now() + SLOT_POLL_MS };
       wanted.status.starting = true;
     }
+    clearFailures(wanted, clock.now());
     const uuid = manager?.status.instanceReplicas[name]?.status.uuid ?? '';
     const stored = await datastore.saveStatus('Replica', replica, wanted);
     if (manager === null || manager.status.ip === '') return done;

@@ -3,6 +3,8 @@ import type { Replica, Volume } from '@longhorn/shared-types';
 import { rfc3339 } from '../../clock.ts';
 import { reasons } from '../../scheduler/candidates.ts';
 import { findCondition } from '../conditions.ts';
+import { FAILED, REBUILD_FAILED } from '../replica-failure.ts';
+import { diskOf, reuseProblem } from './disk-room.ts';
 import { isPotentiallyReusable, placementRules, replacementAtMs, searchPlaces } from './placement.ts';
 import {
   block,
@@ -60,6 +62,8 @@ function explainEngine(draft: VolumeDraft): void {
   else if (ioState === 'held')
     block(draft, 'Engine', name, ioReason, 'I/O goes on by itself, or fails after the setting io-hold-timeout');
   else if (ioState === 'failed') block(draft, 'Engine', name, ioReason, 'the volume is detached and attached anew');
+  else if (ioState === 'serving' && ioReason !== '')
+    block(draft, 'Engine', name, ioReason, 'goes on by itself once the cause is gone');
   else if (!engineServes(engine))
     block(draft, 'Engine', name, 'the engine is opening its replicas', 'serves once they are open');
 }
@@ -102,7 +106,7 @@ function explainReplica(world: VolumeWorld, draft: VolumeDraft, replica: Replica
   const { nodeID, failedAt } = replica.spec;
   if (isDeleting(replica)) return;
   const mode = modeOf(draft.engine, name);
-  if (mode === 'RW') return;
+  if (mode === 'RW') return explainFullDisk(world, draft, replica);
   if (mode === 'WO') {
     block(draft, 'Replica', name, `it is being rebuilt on node ${nodeID}`, 'counts again once it holds everything');
     return;
@@ -117,10 +121,30 @@ function explainReplica(world: VolumeWorld, draft: VolumeDraft, replica: Replica
     block(draft, 'Replica', name, `its process on node ${nodeID} failed: ${failure.message}`, 'tried again');
     return;
   }
-  if (failedAt !== '')
-    block(draft, 'Replica', name, `it failed on node ${nodeID}`, 'brought up to date, then it counts again');
+  if (failedAt !== '') explainFailed(world, draft, replica);
   else if (draft.volume.status.state === 'attached')
     block(draft, 'Replica', name, `it is being started on node ${nodeID}`, 'rebuilt, then it counts again');
+}
+
+function explainFailed(world: VolumeWorld, draft: VolumeDraft, replica: Replica): void {
+  const failure = findCondition(replica.status.conditions, FAILED);
+  const rebuild = findCondition(replica.status.conditions, REBUILD_FAILED);
+  const why = [failure, rebuild].flatMap((one) => (one?.status === 'True' ? [`: ${one.message}`] : [])).at(-1) ?? '';
+  const problem = reuseProblem(world, replica);
+  const reason = `it failed on node ${replica.spec.nodeID}${why}`;
+  const { name } = replica.metadata;
+  if (problem === null) block(draft, 'Replica', name, reason, 'brought up to date, then it counts again');
+  else block(draft, 'Replica', name, `${reason}; ${problem.reason}`, problem.next);
+}
+
+/** A good replica of a volume that refuses new data: which disks are full. */
+function explainFullDisk(world: VolumeWorld, draft: VolumeDraft, replica: Replica): void {
+  if (draft.engine?.status.ioState !== 'serving' || draft.engine.status.ioReason === '') return;
+  const disk = diskOf(world, replica);
+  if (disk === null || disk.availableBytes > 0) return;
+  const { nodeID, diskPath } = replica.spec;
+  const reason = `disk ${disk.name} (${diskPath}) on node ${nodeID} is full`;
+  block(draft, 'Replica', replica.metadata.name, reason, 'it takes new data again once space is free');
 }
 
 function nextForAway(world: VolumeWorld, draft: VolumeDraft, replica: Replica): string {

@@ -14,6 +14,8 @@ import {
 } from '@longhorn/shared-types';
 import { limits } from '../../limits.ts';
 import { setCondition, findCondition } from '../conditions.ts';
+import { NO_SPACE, REBUILD_FAILED } from '../replica-failure.ts';
+import { reuseProblem } from './disk-room.ts';
 import { autoBalance, isPotentiallyReusable, replacementAtMs, searchPlaces } from './placement.ts';
 import {
   engineServes,
@@ -99,7 +101,7 @@ function reuseOne(world: VolumeWorld, draft: VolumeDraft, hardNodeAffinity: stri
       (hardNodeAffinity === '' || replica.spec.nodeID === hardNodeAffinity) &&
       replica.status.currentState === 'stopped' &&
       launchability(world, replica) === 'ready' &&
-      diskIsThere(world, replica),
+      reuseProblem(world, replica) === null,
   );
   if (candidates.length === 0) return false;
   const disks = candidates.map((replica) => replica.spec.diskID);
@@ -125,17 +127,9 @@ function reuseOne(world: VolumeWorld, draft: VolumeDraft, hardNodeAffinity: stri
   return false;
 }
 
-function diskIsThere(world: VolumeWorld, replica: Replica): boolean {
-  const node = world.candidateNodes.find(({ name }) => name === replica.spec.nodeID);
-  const disk = node?.disks.find(({ uuid }) => uuid === replica.spec.diskID);
-  if (disk === undefined || !disk.ready) return false;
-  const minimal = Math.trunc((disk.maximumBytes * world.settings.get('storage-minimal-available-percentage')) / 100);
-  return disk.schedulable || (disk.unschedulableReason === 'DiskPressure' && disk.availableBytes > minimal);
-}
-
 function reuse(draft: VolumeDraft, replica: Replica): void {
-  const failure = findCondition(replica.status.conditions, 'RebuildFailed');
-  const excused = ['Disconnection', 'ManagerPodDown', 'KubernetesNodeGone', 'KubernetesNodeNotReady'];
+  const failure = findCondition(replica.status.conditions, REBUILD_FAILED);
+  const excused = [NO_SPACE, 'Disconnection', 'ManagerPodDown', 'KubernetesNodeGone', 'KubernetesNodeNotReady'];
   if (!(failure?.status === 'True' && excused.includes(failure.reason))) replica.spec.rebuildRetryCount += 1;
   replica.spec.failedAt = '';
   replica.spec.healthyAt = '';
