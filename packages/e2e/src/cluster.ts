@@ -19,6 +19,7 @@ export class Cluster {
   readonly folder: string;
   private readonly instance: number;
   private readonly extraEnv: NodeJS.ProcessEnv;
+  private readonly diskSize: string;
   private child: ChildProcess | null = null;
   /** started by `npm start`: it is stopped by its lock file's process id and started in the background */
   private isForeign = false;
@@ -29,11 +30,13 @@ export class Cluster {
    * @param folder the cluster's data; made when missing
    * @param instance sets clusters on one machine apart: their addresses differ
    * @param extraEnv for local-cluster, which passes NODE_OPTIONS and LONGHORN_POD_* on to all pods
+   * @param diskSize of each node's disk (a sparse file: only what is written is used)
    */
-  constructor(folder: string, instance: number, extraEnv: NodeJS.ProcessEnv = {}) {
+  constructor(folder: string, instance: number, extraEnv: NodeJS.ProcessEnv = {}, diskSize = '12Gi') {
     this.folder = folder;
     this.instance = instance;
     this.extraEnv = extraEnv;
+    this.diskSize = diskSize;
   }
 
   /** A cluster that somebody else has started. */
@@ -79,7 +82,16 @@ export class Cluster {
   /** Starts it and waits until volumes can be made on every node. */
   async start(): Promise<void> {
     mkdirSync(this.folder, { recursive: true });
-    const own = ['--api-port', '0', '--ui-port', '0', '--instance', String(this.instance), '--disk-size', '12Gi'];
+    const own = [
+      '--api-port',
+      '0',
+      '--ui-port',
+      '0',
+      '--instance',
+      String(this.instance),
+      '--disk-size',
+      this.diskSize,
+    ];
     const args = ['up', '--dir', this.folder, '--nodes', '3', ...(this.isForeign ? [] : own)];
     const child = spawn(PROGRAM, args, {
       cwd: ROOT,
