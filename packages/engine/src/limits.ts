@@ -63,6 +63,8 @@ export const UNMAP_PIECE_BYTES = 8 << 20;
 export const RANGE_HASH_BYTES_MAX = 64 << 20;
 /** RangeHash reads the merged content in pieces of this size. */
 export const RANGE_HASH_PIECE_BYTES = 1 << 20;
+/** One record of what an unsynced write replaced (a power-cut that is played on a plain folder). */
+export const UNDO_PIECE_BYTES = 1 << 20;
 /** Extents asked of the file system in one call. */
 export const EXTENTS_PER_CALL = 512;
 /** Records that a membership record may carry as what it was proposed from; deeper or more is refused. */

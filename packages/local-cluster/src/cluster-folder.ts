@@ -16,7 +16,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { tryLock } from './io/system-calls.ts';
 
@@ -72,6 +72,6 @@ export function shortRunFolder(run: string, id: string, node: string): string {
 function makePrivate(folder: string): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const found = lstatSync(folder);
-  if (!found.isDirectory() || found.uid !== userInfo().uid)
+  if (!found.isDirectory() || found.uid !== process.getuid?.())
     throw new Error(`${folder} belongs to somebody else; remove it, or set TMPDIR to another folder`);
 }

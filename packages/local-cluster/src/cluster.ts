@@ -3,7 +3,6 @@
  */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { STORAGE } from './api/builtin-kinds.ts';
 import type { After, Environment } from './api/environment.ts';
@@ -150,7 +149,7 @@ export class Cluster {
     );
     this.addresses = { api: `http://${this.#server.address}:${this.#server.port}` };
     this.kubeconfig = writeKubeconfig(folder, this.addresses['api'] ?? '', token);
-    this.#filter = await packetFilter(this.#id, userInfo().uid === 0, process.env['PATH'] ?? '');
+    this.#filter = await packetFilter(this.#id, process.getuid?.() === 0, process.env['PATH'] ?? '');
     await this.#processes.kill(NODE_MARK, `${this.#id}/`);
     for (let index = 1; index <= this.#options.nodes; index++)
       await this.#open(nodeAddresses(index, this.#options.instance));
@@ -210,7 +209,7 @@ export class Cluster {
       environment: { ...inherited, KUBECONFIG: this.kubeconfig },
       note,
       filter,
-      isRoot: userInfo().uid === 0,
+      isRoot: process.getuid?.() === 0,
       diskSizeBytes,
       diskKind,
       uuid: () => environment.uuid(),

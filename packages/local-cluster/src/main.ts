@@ -2,7 +2,7 @@
  * `local-cluster`: the command line, and the only place that joins the machine's clock, randomness and files to the rest.
  */
 import { accessSync, constants, existsSync, rmSync } from 'node:fs';
-import { release, userInfo } from 'node:os';
+import { release } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
@@ -48,7 +48,7 @@ function inherited(): Record<string, string> {
 }
 
 function canUseLoopDevices(): boolean {
-  if (userInfo().uid !== 0 || !existsSync('/dev/loop-control')) return false;
+  if (process.getuid?.() !== 0 || !existsSync('/dev/loop-control')) return false;
   try {
     accessSync('/dev/loop-control', constants.W_OK);
     return true;
@@ -150,7 +150,7 @@ program
   .option('--ui-port <port>', 'port of the UI; 0: any', wholeNumber, 9580)
   .option('--instance <number>', 'sets a second cluster on one machine apart (addresses and ports)', wholeNumber, 0)
   .option('--node-grace <seconds>', 'a node without power is NotReady after this time', wholeNumber, nodeGraceMs / 1000)
-  .option('--plain-disks', 'plain folders as disks, even where a power-cut could be made to lose data', false)
+  .option('--plain-disks', 'plain folders as disks, even where file systems could be mounted', false)
   .action(up);
 program
   .command('reset')

@@ -2,7 +2,7 @@
  * Takes away what a cluster that does not run any more has outside its folder's files: processes, devices, mounts, packet rules.
  */
 import { existsSync, readdirSync, realpathSync, rmSync } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { After } from './api/environment.ts';
 import { clusterId } from './cluster-folder.ts';
@@ -16,7 +16,7 @@ import { Processes } from './node/processes.ts';
 /** Leaves nothing of the cluster but its files. */
 export async function wipe(folder: string, after: After): Promise<void> {
   const id = clusterId(folder);
-  const isRoot = userInfo().uid === 0;
+  const isRoot = process.getuid?.() === 0;
   await new Processes(after).kill(NODE_MARK, `${id}/`);
   await (await packetFilter(id, isRoot, process.env['PATH'] ?? '')).clean();
   const nodes = join(folder, 'nodes');

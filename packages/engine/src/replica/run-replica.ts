@@ -10,6 +10,7 @@ import { bindAddress } from '@longhorn/shared-types/grpc/address';
 import { addHealthService } from '@longhorn/shared-types/grpc/health';
 import { addReflection } from '@longhorn/shared-types/grpc/reflection';
 import { createServer, type RpcServer } from '@longhorn/shared-types/grpc/server';
+import { openUndoFolder } from '../fault/undo-folder.ts';
 import type { Folder } from '../io/disk.ts';
 import { openNodeFolder } from '../io/node/node-folder.ts';
 import { systemClock, type ReplicaClock } from '../io/replica-clock.ts';
@@ -41,7 +42,7 @@ export interface RunReplicaOptions {
   readonly snapshotMaxCount: number;
   /** 0 = no limit */
   readonly snapshotMaxSizeBytes: number;
-  /** `POD_IP`, `LONGHORN_RUN_DIR`, `LONGHORN_BOOT_ID_FILE`, `LONGHORN_HOST_ROOT`, `LONGHORN_DATA_ROOT` are read from here */
+  /** the variables of a node's processes, `POD_IP` and `LONGHORN_…`, are read from here */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly log: (text: string) => void;
   readonly clock?: ReplicaClock;
@@ -81,9 +82,17 @@ function checkOptions(options: RunReplicaOptions): void {
   if (options.instanceName.includes('/')) throw new Error('--replica-instance-name: must not contain /');
 }
 
+const MACHINE_BOOT_ID = '/proc/sys/kernel/random/boot_id';
+
 async function readBootId(environment: RunReplicaOptions['environment']): Promise<string> {
-  const file = environment['LONGHORN_BOOT_ID_FILE'] ?? '/proc/sys/kernel/random/boot_id';
-  return (await readFile(file, 'utf8')).trim();
+  return (await readFile(environment['LONGHORN_BOOT_ID_FILE'] ?? MACHINE_BOOT_ID, 'utf8')).trim();
+}
+
+/** The replica's folder; with `LONGHORN_UNSYNCED_UNDO` it loses what was not synced when the node has booted since. */
+async function openFolder({ directory, environment }: RunReplicaOptions): Promise<Folder> {
+  if ((environment['LONGHORN_UNSYNCED_UNDO'] ?? '') === '') return openNodeFolder(directory);
+  const machine = (await readFile(MACHINE_BOOT_ID, 'utf8')).trim();
+  return openUndoFolder(directory, { node: await readBootId(environment), machine });
 }
 
 /** null: the disk cannot be asked; whether it works is for I/O to show. */
@@ -127,7 +136,7 @@ interface StartedServer {
 
 async function startServer(options: RunReplicaOptions): Promise<StartedServer> {
   const clock = options.clock ?? systemClock;
-  const folder = await openNodeFolder(options.directory);
+  const folder = await openFolder(options);
   const io = new ReplicaIo(clock);
   const data = new DataServer(io, options.log);
   const backing = await backingLayer(options.backingFile, options.sizeBytes);

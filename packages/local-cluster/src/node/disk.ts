@@ -3,8 +3,9 @@
  *
  * With root it is an ext4 file system of its own in a sparse file behind a loop device: a power-cut shuts that file system
  * down, so what was not synced is lost as on a real machine. Without root, or where loop devices are missing, it is a
- * plain folder, which loses nothing. Which of the two a node has is decided once, at its first start: a disk that is not
- * mounted must never look like an empty one.
+ * plain folder, which loses nothing by itself: replicas on it note what their unsynced writes replace, and take it back
+ * when the node has booted anew (LONGHORN_UNSYNCED_UNDO). Which of the two a node has is decided once, at its first start: a
+ * disk that is not mounted must never look like an empty one.
  */
 import { existsSync, mkdirSync, openSync, closeSync, ftruncateSync, fsyncSync, renameSync } from 'node:fs';
 import { run } from '../io/commands.ts';

@@ -95,7 +95,7 @@ export class Machine {
     power: Power;
     bootId: string;
     disk: DiskKind;
-    losesUnsynced: boolean;
+    losesUnsynced: string;
     dropsPackets: string;
   } {
     const { addresses, filter } = this.#parts;
@@ -106,7 +106,10 @@ export class Machine {
       power: this.#kubelet === null ? 'off' : 'on',
       bootId: this.#bootId(),
       disk: this.#disk.kind,
-      losesUnsynced: this.#disk.kind === 'ext4',
+      losesUnsynced:
+        this.#disk.kind === 'ext4'
+          ? 'at once: the file system is cut off its disk'
+          : 'replicas only, when they are started again: they take back what was not synced',
       dropsPackets: filter.means ?? 'no',
     };
   }
@@ -114,6 +117,12 @@ export class Machine {
   #remember(change: Partial<NodeState>): void {
     this.#state = { ...this.#state, ...change };
     replaceFile(this.#parts.paths.state, `${JSON.stringify(this.#state)}\n`);
+  }
+
+  /** A plain folder loses nothing by itself: there, replicas keep what they need to lose it. */
+  #environment(): Readonly<Record<string, string>> {
+    const { environment } = this.#parts;
+    return this.#disk.kind === 'folder' ? { ...environment, LONGHORN_UNSYNCED_UNDO: '1' } : environment;
   }
 
   #bootId(): string {
@@ -150,7 +159,7 @@ export class Machine {
       this.#remember({ power: 'on', hostBootId: host });
       emptyFolder(runFolder);
       await filter.restore(addresses);
-      const kubelet = new Kubelet(this.#parts);
+      const kubelet = new Kubelet({ ...this.#parts, environment: this.#environment() });
       this.#kubelet = kubelet;
       await kubelet.start(this.#facts());
     });
