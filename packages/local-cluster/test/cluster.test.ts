@@ -393,7 +393,10 @@ describe('a cluster', () => {
     await on.powerCut('node-1');
     const address = stringAt(valueAt(service ?? {}, 'spec', 'clusterIP'));
     await expect(fetch(`http://${address}/late`, { signal: AbortSignal.timeout(400) })).rejects.toThrow(/timeout/);
-    const hex = pod.split('.').toReversed().map((part) => Number(part).toString(16).padStart(2, '0'));
+    const hex = pod
+      .split('.')
+      .toReversed()
+      .map((part) => Number(part).toString(16).padStart(2, '0'));
     const waiting = `${hex.join('').toUpperCase()}:${(8000).toString(16).toUpperCase()} 02`;
     await vi.waitFor(() => expect(readFileSync('/proc/net/tcp', 'latin1')).not.toContain(waiting));
   });

@@ -123,7 +123,10 @@ async function settleHead({ state, log }: OpenOptions, layers: readonly Layer[],
   const blocks = await settleLeftovers(head.file, head.sizeBytes, rule);
   await state.noteWrittenZeros();
   if (blocks === 0) return;
-  const what = rule === 'free' ? 'freed: writes that were lost before they were flushed' : 'written as the zeros that they read as';
+  const what =
+    rule === 'free'
+      ? 'freed: writes that were lost before they were flushed'
+      : 'written as the zeros that they read as';
   log(`${meta.head}: ${blocks} blocks that had a place but no content were ${what}`);
 }
 
