@@ -76,6 +76,10 @@ class UndoFile implements DataFile {
     return this.#file.extents(from, to, into);
   }
 
+  unwritten(from: number, to: number, into: Float64Array): number {
+    return this.#file.unwritten(from, to, into);
+  }
+
   statNow(): FileStat {
     return this.#file.statNow();
   }
