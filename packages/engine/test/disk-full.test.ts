@@ -143,7 +143,7 @@ describe.skipIf(problem !== null)('a replica whose disk is full', () => {
     const count = fillUp();
     const taken: string[] = [];
     const takeAll = async (): Promise<void> => {
-      for (let i = 0; i < 30; i++) {
+      for (let i = 0; i < 200; i++) {
         await snapshot(`s${i}`);
         taken.push(`volume-snap-s${i}.img`);
       }
