@@ -141,11 +141,13 @@ describe.skipIf(problem !== null)('a replica whose disk is full', () => {
     await request(FRAME_FLUSH, 0, 0);
     // Files without room for their content, so that not even a small file can be written.
     const count = fillUp();
+    const reserved = (): number => statSync(join(mount, 'replica', 'longhorn-reserve')).blocks * 512;
     const taken: string[] = [];
     const takeAll = async (): Promise<void> => {
       for (let i = 0; i < 200; i++) {
         await snapshot(`s${i}`);
         taken.push(`volume-snap-s${i}.img`);
+        expect(reserved()).toBeGreaterThan(20 << 10);
       }
     };
     await expect(takeAll()).rejects.toThrow(/no space left on device for another snapshot/);

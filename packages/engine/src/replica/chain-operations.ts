@@ -5,7 +5,7 @@
  * after it the new one; what else lies in the folder then is cleaned by `finishInterrupted`. A failure before the commit is
  * undone; if even that fails the replica is out of use (`fail`), because nobody knows what a restart would find.
  */
-import { RESERVE_FILE, placeFile, replaceFile, type DataFile } from '../io/disk.ts';
+import { RESERVE_FILE, placeFile, replaceFile, type DataFile, type FileStat } from '../io/disk.ts';
 import { BLOCK_BYTES, LIVE_CHAIN_MAX, SNAPSHOT_RESERVE_BYTES } from '../limits.ts';
 import { NO_SPACE_TEXT } from '../protocol/replica-frame.ts';
 import { encodeDiskMeta } from './metadata.ts';
@@ -91,14 +91,14 @@ function checkSnapshotRequest(replica: OpenReplica, request: SnapshotRequest): v
 
 /** On a full disk a snapshot would take the space that membership records need, so it is refused before anything changes. */
 async function checkSpace({ folder }: OpenReplica): Promise<void> {
-  const isShort = async (): Promise<boolean> => {
-    const reserve = await folder.stat(RESERVE_FILE);
-    return reserve !== null && reserve.allocatedBytes < SNAPSHOT_RESERVE_BYTES;
-  };
-  if (!(await isShort())) return;
-  // Space may have been freed since: a sync takes the reserve again.
+  const isShort = (reserve: FileStat | null): boolean =>
+    reserve !== null && reserve.allocatedBytes < SNAPSHOT_RESERVE_BYTES;
+  const reserve = await folder.stat(RESERVE_FILE);
+  if (reserve !== null && !isShort(reserve)) return;
+  // Space may have been freed since: a sync takes the reserve again, in a folder that keeps one.
   await folder.sync();
-  if (await isShort()) throw new Error(`${folder.path}: ${NO_SPACE_TEXT} for another snapshot`);
+  if (isShort(await folder.stat(RESERVE_FILE)))
+    throw new Error(`${folder.path}: ${NO_SPACE_TEXT} for another snapshot`);
 }
 
 /** Turns the head into a snapshot under a new, empty head. The snapshot's content is on stable storage when it is done. */

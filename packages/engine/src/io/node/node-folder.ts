@@ -348,8 +348,14 @@ class NodeFolder implements Folder {
     return openDataFile(this.at(name), name, access);
   }
 
-  rename(from: string, to: string): Promise<void> {
-    return this.guarded('rename', this.at(from), () => rename(this.at(from), this.at(to)));
+  async rename(from: string, to: string): Promise<void> {
+    await this.guarded('rename', this.at(from), () => rename(this.at(from), this.at(to)));
+    // What had the name before is gone: its space is the reserve's again, before somebody else takes it.
+    await this.refill();
+  }
+
+  private refill(): Promise<void> {
+    return guarded('open', this.path, () => this.reserve.fill());
   }
 
   link(from: string, to: string): Promise<void> {
@@ -366,16 +372,16 @@ class NodeFolder implements Folder {
     }
   }
 
-  sync(): Promise<void> {
-    return guarded('fsync', this.path, async () => {
+  async sync(): Promise<void> {
+    await guarded('fsync', this.path, async () => {
       const handle = await open(this.path, constants.O_RDONLY | constants.O_DIRECTORY);
       try {
         await handle.sync();
       } finally {
         await handle.close();
       }
-      await this.reserve.fill();
     });
+    await this.refill();
   }
 }
 
