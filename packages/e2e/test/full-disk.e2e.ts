@@ -32,7 +32,7 @@ import { waitFor } from '../src/wait.ts';
 
 const VOLUME = 'full';
 const NODES = ['node-1', 'node-2', 'node-3'];
-const VOLUME_BYTES = 512 << 20;
+const VOLUME_BYTES = 128 << 20;
 const ENOSPC = 28;
 const SEED = 23;
 /** Blocks lie this far apart, so that each wants space of its own. */
