@@ -17,6 +17,7 @@ const NODES = ['node-1', 'node-2', 'node-3'] as const;
 const VOLUME_BYTES = 64 << 20;
 /** Blocks in use: few, so that they are written again and again. */
 const BLOCKS = 512;
+const SLOW_MS = 45_000;
 const ONLY_COPY = 'chaos-1';
 
 export interface ChaosResult {
@@ -59,7 +60,7 @@ async function runRounds(
   for (let round = first; round < first + rounds; round++) {
     const damage = noDamage();
     try {
-      const times = await runRound(cluster, subjects, planRound(seed, round), round, damage);
+      const times = await runRound(cluster, subjects, planRound(seed, round), round, damage, log);
       powerCuts += damage.cut.size;
       const total = subjects.reduce((sum, { workload }) => sum + workload.operations, 0);
       log(`round ${round + 1} of seed ${seed} (${times}; ${total - operations} operations): ${damage.log.join(' | ')}`);
@@ -121,6 +122,7 @@ async function runRound(
   plan: RoundPlan,
   round: number,
   damage: Damage,
+  log: (text: string) => void,
 ): Promise<string> {
   const begin = performance.now();
   const seconds = (): string => ((performance.now() - begin) / 1000).toFixed(1);
@@ -132,7 +134,9 @@ async function runRound(
     }),
   ]);
   const faulted = seconds();
-  await Promise.all(subjects.map((subject) => recover(cluster, subject, damage)));
+  await Promise.all(
+    subjects.map((subject) => tellWhenSlow(cluster, subject.volume, log, recover(cluster, subject, damage))),
+  );
   const healthy = seconds();
   await Promise.all(subjects.map((subject) => verify(cluster, subject)));
   const verified = seconds();
@@ -150,6 +154,22 @@ async function runRound(
     }),
   );
   return `faults ${faulted} s, healthy ${healthy} s, verified ${verified} s, clean ${clean} s${plan.activity === 'revert' ? `, reverted ${reverted} s` : ''}`;
+}
+
+/** What a volume waits for, in the log, when its recovery takes long: later it is gone. */
+async function tellWhenSlow(
+  cluster: Cluster,
+  volume: string,
+  log: (text: string) => void,
+  recovery: Promise<void>,
+): Promise<void> {
+  const timer = setTimeout(() => {
+    outlineVolume(cluster, volume).then(
+      (text) => log(`  after ${SLOW_MS / 1000} s ${text}`),
+      (error: unknown) => log(`  after ${SLOW_MS / 1000} s ${volume}: ${String(error)}`),
+    );
+  }, SLOW_MS);
+  await recovery.finally(() => clearTimeout(timer));
 }
 
 /** Begun one after the other, each with its own end. */

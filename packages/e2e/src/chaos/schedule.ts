@@ -2,8 +2,8 @@
  * What happens in which round: a pure function of seed and round, so that a seed repeats a run.
  *
  * Kinds are dealt from shuffled decks, not drawn one by one: ten rounds in a row, from a multiple of ten on, hold every
- * main fault and every activity once. So a short run has seen each kind, and within ten rounds the node of the only
- * copy of a volume loses power, which is what shows whether a flush reached the disk.
+ * slot of main faults and every activity once. So two short runs have seen each kind, and within ten rounds the node of the
+ * only copy of a volume loses power, or all nodes do, which is what shows whether a flush reached the disk.
  */
 import { seededRandom, type Random } from '../random.ts';
 
@@ -34,7 +34,7 @@ export function isPowerFault(kind: FaultKind): kind is PowerFaultKind {
   return kind.startsWith('power-cut');
 }
 
-/** A deck of main faults; those of a slot take turns from deck to deck. */
+/** A deck of main faults; those of a slot take turns from deck to deck and from seed to seed. */
 const MAIN_SLOTS: FaultKind[][] = [
   ['kill-replica', 'stop-replica'],
   ['hang-replica'],
@@ -131,7 +131,7 @@ export function planRound(seed: number, round: number): RoundPlan {
   const slots = shuffled(dealer, MAIN_SLOTS);
   const activities = shuffled(dealer, ACTIVITIES);
   const slot = slots[round % DECK_ROUNDS] ?? [];
-  const main = slot[deck % slot.length];
+  const main = slot[(deck + Math.abs(seed) + 1) % slot.length];
   const activity = activities[round % DECK_ROUNDS];
   if (main === undefined || activity === undefined) throw new RangeError(`round ${round} is not in a deck`);
 
