@@ -9,8 +9,10 @@ import {
 } from '@longhorn/shared-types';
 import { engineImageName } from '@longhorn/shared-types';
 import { imageIsReadyOn } from '../controllers/context.ts';
+import { expansionProblem, spaceLimits } from '../controllers/volume/expansion.ts';
+import { candidateDisk } from '../controllers/volume/observe.ts';
 import { isAlreadyExists } from '../datastore/kube-transport.ts';
-import type { ApiContext } from './api-context.ts';
+import { settingsOf, type ApiContext } from './api-context.ts';
 import { createObject, updateVolumeSpec } from './object-writes.ts';
 import { notFound, notSupported, RestFault, wrapped } from './rest-fault.ts';
 import { readInput } from './rest-input.ts';
@@ -140,6 +142,20 @@ const salvage: VolumeAction = async (context, volume, body) => {
   });
 };
 
+/** Every disk with a replica must have room for what is added. */
+function checkRoomToGrow(context: ApiContext, volume: Volume, toBytes: number): void {
+  const { datastore } = context;
+  const replicas = datastore.store('Replica').byIndex('volume', volume.metadata.name);
+  const disks = datastore
+    .store('Node')
+    .list()
+    .flatMap((node) => Object.keys(node.spec.disks).flatMap((disk) => candidateDisk(datastore, node, disk)));
+  const diskIds = replicas.map(({ spec }) => spec.diskID);
+  const growth = { fromBytes: Number(volume.spec.size), toBytes, diskIds };
+  const problem = expansionProblem(growth, disks, spaceLimits({ settings: settingsOf(context) }));
+  if (problem !== null) throw new RestFault(problem);
+}
+
 const expand: VolumeAction = async (context, volume, body) => {
   const { name } = volume.metadata;
   const wanted = sizeText('size', readInput('expandInput', body).size) ?? '0';
@@ -152,7 +168,9 @@ const expand: VolumeAction = async (context, volume, body) => {
     }
     const rounded = roundVolumeSize(BigInt(wanted));
     if (rounded === null) throw new RestFault(`size must be below 2^63 bytes, it is ${wanted}`);
-    if (rounded > BigInt(volume.spec.size)) await updateVolumeSpec(context, name, { size: String(rounded) });
+    if (rounded <= BigInt(volume.spec.size)) return;
+    checkRoomToGrow(context, volume, Number(rounded));
+    await updateVolumeSpec(context, name, { size: String(rounded) });
   });
 };
 

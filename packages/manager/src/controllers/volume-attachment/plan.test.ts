@@ -17,6 +17,7 @@ function plan(
     state: Volume['status']['state'];
     robustness: Volume['status']['robustness'];
     disableFrontend: boolean;
+    grows: boolean;
   }> = {},
   cordoned: string[] = [],
   detaches = false,
@@ -27,6 +28,8 @@ function plan(
     state: volume.state ?? 'detached',
     robustness: volume.robustness ?? 'unknown',
     currentNodeID: volume.current ?? '',
+    expansionRequired: volume.grows ?? false,
+    ownerID: 'owner',
   });
   const attachment = newObject('VolumeAttachment', 'ns', 'v');
   attachment.spec.volume = 'v';
@@ -76,6 +79,25 @@ describe('where a volume is to be', () => {
   ];
   it.each(cases)('%s', (_name, { volume }, expected) => {
     expect(volume.spec.nodeID).toBe(expected);
+  });
+
+  const growth = (node: string): Ticket => ({
+    id: 'volume-expansion-controller-v',
+    type: 'volume-expansion-controller',
+    node,
+    disableFrontend: 'false',
+  });
+  const growing: [string, ReturnType<typeof plan>, string | undefined, string][] = [
+    ['on its owner when nobody uses it', plan([], { grows: true }), 'owner', 'owner'],
+    ['where a workload is about to have it', plan([csi('n1')], { grows: true }), 'n1', 'n1'],
+    ['where it is', plan([csi('n1')], { ...attached('n1'), grows: true }), 'n1', 'n1'],
+    ['where it is after its workload has gone', plan([growth('n1')], { ...attached('n1'), grows: true }), 'n1', 'n1'],
+    ['where it began', plan([growth('n1')], { grows: true }), 'n1', 'n1'],
+    ['no longer when it has grown', plan([growth('n1')], attached('n1')), undefined, ''],
+  ];
+  it.each(growing)('that is to grow is attached %s', (_name, { volume, attachment }, ticketNode, node) => {
+    expect(attachment.spec.attachmentTickets['volume-expansion-controller-v']?.nodeID).toBe(ticketNode);
+    expect(volume.spec.nodeID).toBe(node);
   });
 
   it('takes the frontend from the ticket that won', () => {

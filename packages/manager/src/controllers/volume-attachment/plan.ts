@@ -2,7 +2,7 @@
  * Where a volume is to be attached, decided from the tickets of all who want it somewhere. Pure: returns changed copies
  * of the volume and the attachment.
  */
-import type { Volume, VolumeAttachment } from '@longhorn/shared-types';
+import { attachmentTicketId, type Volume, type VolumeAttachment } from '@longhorn/shared-types';
 import type { EventRecord } from '../../datastore/event-recorder.ts';
 import { setCondition } from '../conditions.ts';
 
@@ -23,6 +23,7 @@ const PRIORITIES: Record<string, number> = {
   'bim-ds-controller': 800,
   'volume-rebuilding-controller': 800,
 };
+const EXPANSION = 'volume-expansion-controller';
 const INTERRUPTIBLE = ['snapshot-controller', 'backup-controller'];
 const WORKLOAD = ['csi-attacher', 'longhorn-api', 'share-manager-controller'];
 
@@ -48,6 +49,7 @@ export function planAttachment(world: AttachmentWorld): AttachmentPlan {
     events: [],
   };
   leaveCordonedNodes(world, plan);
+  keepExpansionTicket(plan);
   if (mustDetach(plan)) Object.assign(plan.volume.spec, { nodeID: '', disableFrontend: false, lastAttachedBy: '' });
   else attach(plan);
   reportTickets(world, plan);
@@ -73,6 +75,31 @@ function leaveCordonedNodes(world: AttachmentWorld, { attachment, volume, events
           'Failed to detach manually attached volume due to detach-manually-attached-volumes-when-cordoned is set to false',
       });
   }
+}
+
+/**
+ * A volume that is to grow is attached until it has: where it is used, or is about to be; else on the node that looks
+ * after it.
+ */
+function keepExpansionTicket({ attachment, volume }: AttachmentPlan): void {
+  const id = attachmentTicketId(EXPANSION, volume.metadata.name);
+  const { [id]: present, ...others } = attachment.spec.attachmentTickets;
+  if (!volume.status.expansionRequired) {
+    if (present !== undefined) attachment.spec.attachmentTickets = others;
+    return;
+  }
+  const workload = Object.values(others)
+    .filter(({ type }) => WORKLOAD.includes(type))
+    .toSorted((a, b) => (a.id < b.id ? -1 : 1))[0];
+  const nodeID = volume.spec.nodeID || (workload?.nodeID ?? (present?.nodeID || volume.status.ownerID));
+  if (nodeID === '' || present?.nodeID === nodeID) return;
+  attachment.spec.attachmentTickets[id] = {
+    id,
+    type: EXPANSION,
+    nodeID,
+    parameters: { disableFrontend: 'false' },
+    generation: present?.generation ?? 0,
+  };
 }
 
 /** Whether the volume is attached in the way that the ticket asks for. */

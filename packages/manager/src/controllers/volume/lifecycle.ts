@@ -9,8 +9,8 @@ import {
   type VolumeAttachment,
 } from '@longhorn/shared-types';
 import { setCondition } from '../conditions.ts';
+import { resize } from './expansion.ts';
 import { holdsNewestData } from './membership.ts';
-import { searchPlaces } from './placement.ts';
 import { makeReplica, unmapMarksRemoved } from './replenish.ts';
 import { block, hasHadData, isDeleting, requeue, type VolumeDraft, type VolumeWorld } from './world.ts';
 
@@ -88,30 +88,6 @@ export function copySpec(world: VolumeWorld, draft: VolumeDraft): void {
   volume.status.frontendDisabled = volume.spec.disableFrontend;
   resize(world, draft);
   changeImage(world, draft);
-}
-
-function resize(world: VolumeWorld, draft: VolumeDraft): void {
-  const { volume, engine } = draft;
-  if (engine === null) return;
-  const { size } = volume.spec;
-  const done =
-    engine.status.currentState === 'running' ? engine.status.currentSize === size : engine.spec.volumeSize === size;
-  if (engine.spec.volumeSize === size) {
-    if (volume.status.expansionRequired && done && volume.status.state === 'attached')
-      volume.status.expansionRequired = false;
-    return;
-  }
-  const space = searchPlaces(world, draft, {
-    hardNodeAffinity: '',
-    onlyDisks: draft.replicas.map((r) => r.spec.diskID),
-  });
-  if (space.candidates.length === 0 && draft.replicas.length > 0) {
-    block(draft, 'Volume', volume.metadata.name, `its disks cannot take ${size} bytes`, 'grows once they can');
-    return;
-  }
-  volume.status.expansionRequired = BigInt(size) > BigInt(engine.spec.volumeSize) && engine.status.currentSize !== '0';
-  engine.spec.volumeSize = size;
-  for (const replica of draft.replicas) replica.spec.volumeSize = size;
 }
 
 /** A detached volume changes its image at once; an attached one keeps it until it is detached. */

@@ -1,5 +1,6 @@
 /** Collects what a pass over a volume sees from the caches. */
 import { LABEL, type Node, type Volume } from '@longhorn/shared-types';
+import type { Datastore } from '../../datastore/datastore.ts';
 import type { CandidateDisk, CandidateNode } from '../../scheduler/scheduling-world.ts';
 import { findCondition, isTrue } from '../conditions.ts';
 import { imageIsReadyOn, settingsOf, type ControllerContext } from '../context.ts';
@@ -54,17 +55,18 @@ export function candidateNode(context: ControllerContext, node: Node): Candidate
       .map(({ metadata }) => metadata.name),
     disks: Object.keys(node.spec.disks)
       .toSorted()
-      .flatMap((disk) => candidateDisk(context, node, disk)),
+      .flatMap((disk) => candidateDisk(context.datastore, node, disk)),
   };
 }
 
-function candidateDisk(context: ControllerContext, node: Node, name: string): CandidateDisk[] {
+/** A disk of a node as the scheduler sees it; nothing while its status is not known. */
+export function candidateDisk(datastore: Datastore, node: Node, name: string): CandidateDisk[] {
   const spec = node.spec.disks[name];
   const status = node.status.diskStatus[name];
   if (spec === undefined || status === undefined) return [];
   const schedulable = findCondition(status.conditions, 'Schedulable');
   // Counted from the replicas themselves: the node's own figure is as old as its last pass.
-  const replicas = context.datastore.stores.Replica.byIndex('disk', status.diskUUID);
+  const replicas = datastore.store('Replica').byIndex('disk', status.diskUUID);
   const backingImages = Object.values(status.scheduledBackingImage).reduce((sum, bytes) => sum + bytes, 0);
   return [
     {
