@@ -47,8 +47,8 @@ export async function expandVolume(
       .filter((text) => text !== '')
       .join('; ');
     if (bytesOf(present.size) < sizeBytes) return { done: false, waitingFor: `it has ${present.size} bytes; ${why}` };
-    // Without a running engine it grows when it is attached next, before its device is handed out.
-    const engine = present.controllers.find(({ endpoint }) => endpoint !== '');
+    // One that never ran is made in the new size; any other grows in the engine, for which it is attached if it is not.
+    const engine = present.controllers.find(({ size: engineSize }) => bytesOf(engineSize) > 0n);
     if (engine !== undefined && (bytesOf(engine.size) < sizeBytes || engine.isExpanding)) {
       return { done: false, waitingFor: `its engine has ${engine.size} bytes; ${why}` };
     }

@@ -25,18 +25,21 @@ export function attachmentId(volume: string, driver: string, node: string): stri
   return `csi-${createHash('sha256').update(`${volume}${driver}${node}`).digest('hex')}`;
 }
 
+/** Who use a volume until they let go by themselves; all others (snapshots, expansion) have it for a moment. */
+const HOLDERS: Readonly<Record<string, string>> = {
+  [ATTACHER_TYPE]: 'a workload (csi-attacher)',
+  'longhorn-api': 'an attachment by hand (UI or API)',
+  'share-manager-controller': 'its share manager',
+};
+
 /** Who has the volume on another node, in words; null when nobody has. */
 export function holderElsewhere(volume: VolumeResource, node: string): string | null {
-  const holders = Object.values(volume.volumeAttachment.attachments).filter(
-    (ticket) => ticket.satisfied && ticket.nodeID !== node,
-  );
-  const [first] = holders;
-  if (first === undefined) return null;
-  const who: Readonly<Record<string, string>> = {
-    [ATTACHER_TYPE]: 'a workload (csi-attacher)',
-    'longhorn-api': 'an attachment by hand (UI or API)',
-  };
-  return `${who[first.attachmentType] ?? first.attachmentType} on node ${first.nodeID}, ticket ${JSON.stringify(first.attachmentID)}`;
+  for (const ticket of Object.values(volume.volumeAttachment.attachments)) {
+    const who = HOLDERS[ticket.attachmentType];
+    if (who === undefined || !ticket.satisfied || ticket.nodeID === node) continue;
+    return `${who} on node ${ticket.nodeID}, ticket ${JSON.stringify(ticket.attachmentID)}`;
+  }
+  return null;
 }
 
 /** Whether the engine on this node has the size that the volume is to have, or cannot get it. */
