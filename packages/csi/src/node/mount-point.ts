@@ -22,7 +22,7 @@ export async function kindOf(path: string): Promise<Kind> {
     return found.isFile() || found.isBlockDevice() ? 'file' : 'other';
   } catch (error) {
     const code = codeOf(error);
-    if (code === 'ENOENT') return 'nothing';
+    if (code === 'ENOENT' || code === 'ENOTDIR') return 'nothing';
     if (['ENOTCONN', 'ESTALE', 'EIO', 'EACCES', 'EHOSTDOWN', 'EAGAIN', 'ENODEV'].includes(code)) return 'broken';
     throw error;
   }
