@@ -49,6 +49,14 @@ beforeEach(() => {
   context = { signal: new AbortController().signal, metadata: new Metadata(), peer: '' };
 });
 
+/** What a promise fails with; null when it does not. */
+function failure(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    () => null,
+    (error: unknown) => error,
+  );
+}
+
 const byVolume = ({ volume_id: id }: Request): string => id;
 
 function handler(work: (scope: CallScope) => Promise<object>, name = 'NodeStageVolume') {
@@ -97,9 +105,9 @@ describe('a call', () => {
       seen = signal;
       return new Promise((resolve) => (end = () => resolve({})));
     });
-    const late = expect(work()).rejects.toMatchObject({ code: 4, details: 'NodeStageVolume was not done after 105 s' });
+    const late = failure(work());
     await clock.pass(CALL_TIMEOUT_MS);
-    await late;
+    expect(await late).toMatchObject({ code: 4, details: 'NodeStageVolume was not done after 105 s' });
     expect(seen).toMatchObject({ aborted: true });
     await expect(work()).rejects.toMatchObject({ code: 10 });
     end();
@@ -112,9 +120,9 @@ describe('a call', () => {
   it('ends for a caller that is gone', async () => {
     const caller = new AbortController();
     context = { ...context, signal: caller.signal };
-    const gone = expect(handler(() => new Promise(() => {}))()).rejects.toThrow('context canceled');
+    const gone = failure(handler(() => new Promise(() => {}))());
     caller.abort(new Error('context canceled'));
-    await gone;
+    expect(await gone).toMatchObject({ message: expect.stringContaining('context canceled') });
   });
 });
 
@@ -122,13 +130,13 @@ describe('waiting', () => {
   it('looks again until it is done, and says at the end what it waited for', async () => {
     const scope: CallScope = { clock, signal: context.signal, warn: () => {} };
     let looks = 0;
-    const slow = expect(
+    const slow = failure(
       waitUntil(scope, 1000, 'volume v is not there', () => {
         looks += 1;
         return Promise.resolve({ done: false, waitingFor: `look ${looks}` });
       }),
-    ).rejects.toMatchObject({ code: 4, details: 'volume v is not there: look 4' });
+    );
     for (let step = 0; step < 20; step++) await clock.pass(100);
-    await slow;
+    expect(await slow).toMatchObject({ code: 4, details: 'volume v is not there: look 4' });
   });
 });
