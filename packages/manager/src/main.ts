@@ -7,6 +7,7 @@ import { systemClock } from './clock.ts';
 import { startDaemon } from './daemon.ts';
 import { addDeployDriverCommand } from './driver-deployer/command.ts';
 import { loadKubeConfig, makeLog } from './process-setup.ts';
+import { addUninstallCommand } from './uninstall/command.ts';
 
 interface DaemonFlags {
   engineImage: string;
@@ -90,6 +91,7 @@ program
   .action((flags: DaemonFlags) => runDaemon(flags, program.opts<{ debug: boolean }>().debug));
 
 addDeployDriverCommand(program);
+addUninstallCommand(program);
 
 program.parseAsync().catch((error: unknown) => {
   console.error(error instanceof Error ? `Error starting manager: ${error.message}` : error);
