@@ -165,6 +165,7 @@ describe('tidy', () => {
       'LICENSE',
       'README.md',
       'charts',
+      'deploy',
       'docs',
       'nx.json',
       'package-lock.json',

@@ -72,7 +72,7 @@ interface UpFlags {
 
 function optionsOf(flags: UpFlags): ClusterOptions {
   const folders = flags.manifests.length > 0 ? flags.manifests : [join(packages, 'local-cluster', 'manifests')];
-  const definitions = join(packages, '..', 'charts', 'longhorn', 'crds');
+  const definitions = join(packages, '..', 'charts', 'longhorn', 'definitions');
   const all = existsSync(definitions) ? [definitions, ...folders] : folders;
   const { instance } = flags;
   return {

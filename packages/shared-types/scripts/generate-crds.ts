@@ -3,13 +3,13 @@
  *
  *     npm run -w @longhorn/shared-types generate
  *
- * One file per kind in charts/longhorn/crds. With --check nothing is written and a difference ends with status 1.
+ * One file per kind in charts/longhorn/definitions. With --check nothing is written and a difference ends with status 1.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { crdManifests } from './crd-manifests.ts';
 
-const folder = join(import.meta.dirname, '../../../charts/longhorn/crds');
+const folder = join(import.meta.dirname, '../../../charts/longhorn/definitions');
 const checkOnly = process.argv.includes('--check');
 const manifests = crdManifests();
 

@@ -111,7 +111,7 @@ describe('generated CRDs', () => {
   });
 
   it('is what lies in the chart', () => {
-    const folder = join(import.meta.dirname, '../../../charts/longhorn/crds');
+    const folder = join(import.meta.dirname, '../../../charts/longhorn/definitions');
     for (const [name, manifest] of crdManifests()) expect(readFileSync(join(folder, name), 'utf8')).toBe(manifest);
   });
 

@@ -1,0 +1,170 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { CRD_KINDS, validateSetting } from '../../packages/shared-types/src/index.ts';
+import { MANIFEST, manifest, renderChart } from './manifest.ts';
+import { chartFiles } from './render-values.ts';
+import { settingsWithValue, valueName } from './setting-values.ts';
+import { isGroup, type Group, type Value } from './value.ts';
+import { VALUES } from './values.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+const chart = join(root, 'charts/longhorn');
+const hasHelm = spawnSync('helm', ['version'], { stdio: 'ignore' }).status === 0;
+if (!hasHelm) console.log('helm is not on the PATH: tests that render the chart are left out');
+
+interface Rendered {
+  apiVersion: string;
+  kind: string;
+  metadata: { name: string; namespace?: string; labels?: Record<string, string>; annotations?: Record<string, string> };
+  rules?: { apiGroups: string[]; resources: string[]; verbs: string[] }[];
+  data?: Record<string, string>;
+}
+
+function objects(...values: string[]): Rendered[] {
+  return parseAllDocuments(renderChart(values))
+    .map((document): unknown => document.toJS())
+    .filter((object): object is Rendered => typeof object === 'object' && object !== null && 'kind' in object);
+}
+
+const titles = (rendered: readonly Rendered[]): string[] => rendered.map((o) => `${o.kind} ${o.metadata.name}`);
+
+describe('the made files of the chart', () => {
+  it.each([...chartFiles()])('%s is current', (name, content) => {
+    expect(readFileSync(join(chart, name), 'utf8')).toBe(content);
+  });
+
+  it('say something about every value', () => {
+    const undocumented = (entries: Record<string, Value | Group>, path: string): string[] =>
+      Object.entries(entries).flatMap(([key, entry]) => [
+        ...(/\w{3,}.*\.$/s.test(entry.doc) ? [] : [`${path}${key}`]),
+        ...(isGroup(entry) ? undocumented(entry.children, `${path}${key}.`) : []),
+      ]);
+    expect(undocumented(VALUES, '')).toEqual([]);
+  });
+
+  it('name settings as upstream does', () => {
+    const names = new Map(settingsWithValue().map(([name]) => [valueName(name), name]));
+    expect(names.get('upgradeResponderURL')).toBe('upgrade-responder-url');
+    expect(names.get('autoCleanupSnapshotWhenDeleteBackup')).toBe('auto-cleanup-when-delete-backup');
+    expect(names.get('longGRPCTimeOut')).toBe('long-grpc-timeout');
+    expect(names.get('v1DataEngine')).toBe('v1-data-engine');
+    expect(names.size).toBeGreaterThanOrEqual(82);
+  });
+});
+
+describe.skipIf(!hasHelm)('the rendered chart', () => {
+  it('passes the strict lint', () => {
+    expect(execFileSync('helm', ['lint', '--strict', chart], { encoding: 'utf8' })).toContain('0 chart(s) failed');
+  });
+
+  it('has the objects that upstream has, by name', () => {
+    const found = titles(objects());
+    for (const title of [
+      'ServiceAccount longhorn-service-account',
+      'ServiceAccount longhorn-ui-service-account',
+      'ClusterRole longhorn-role',
+      'ClusterRoleBinding longhorn-bind',
+      'Role longhorn',
+      'RoleBinding longhorn',
+      'PriorityClass longhorn-critical',
+      'ConfigMap longhorn-default-setting',
+      'ConfigMap longhorn-default-resource',
+      'ConfigMap longhorn-storageclass',
+      'DaemonSet longhorn-manager',
+      'Deployment longhorn-driver-deployer',
+      'Deployment longhorn-ui',
+      'Service longhorn-backend',
+      'Service longhorn-frontend',
+      'Service longhorn-admission-webhook',
+      'Service longhorn-recovery-backend',
+      'Job longhorn-uninstall',
+      ...Object.values(CRD_KINDS).map(({ plural }) => `CustomResourceDefinition ${plural}.longhorn.io`),
+    ]) {
+      expect(found).toContain(title);
+    }
+  });
+
+  it('puts the labels of the release on every object', () => {
+    const without = objects().filter(({ metadata }) => metadata.labels?.['app.kubernetes.io/instance'] !== 'longhorn');
+    expect(titles(without)).toEqual([]);
+  });
+
+  it('writes settings that the manager takes', () => {
+    const config = objects(
+      '--set=defaultSettings.defaultReplicaCount.v1=2,defaultSettings.defaultReplicaCount.v2=1',
+      '--set=defaultSettings.storageOverProvisioningPercentage=1000000,defaultSettings.autoSalvage=false',
+    ).find(({ metadata }) => metadata.name === 'longhorn-default-setting');
+    const [document] = parseAllDocuments(config?.data?.['default-setting.yaml'] ?? '');
+    const settings = document?.toJS() as Record<string, string>;
+    expect(settings).toEqual({
+      'default-replica-count': '{"v1":"2","v2":"1"}',
+      'disable-revision-counter': '{"v1":"true"}',
+      'auto-salvage': 'false',
+      'priority-class': 'longhorn-critical',
+      'storage-over-provisioning-percentage': '1000000',
+    });
+    expect(Object.entries(settings).map(([name, value]) => validateSetting(name, value))).toEqual(
+      Object.keys(settings).map(() => null),
+    );
+  });
+
+  it.each([
+    ['longhornUI.replicas=many', '/longhornUI/replicas'],
+    ['image.longhorn.engnie.tag=x', '/image/longhorn'],
+    ['defaultSettings.replicaAutoBalance=sometimes', '/defaultSettings/replicaAutoBalance'],
+    ['defaultSettings.defaultReplicaCount=99', '/defaultSettings/defaultReplicaCount'],
+    ['persistence.reclaimPolicy=Keep', '/persistence/reclaimPolicy'],
+    ['csi.attacherReplicaCount=0', '/csi/attacherReplicaCount'],
+  ])('refuses %s and says where', (value, path) => {
+    expect(() => renderChart(['--set', value])).toThrow(path);
+  });
+
+  it('is what deploy/longhorn.yaml holds', () => {
+    expect(existsSync(MANIFEST)).toBe(true);
+    expect(readFileSync(MANIFEST, 'utf8')).toBe(manifest());
+  });
+
+  it('grants no right that docs/rbac.md gives no reason for', () => {
+    const reasons = readFileSync(join(root, 'docs/rbac.md'), 'utf8');
+    const rows = new Set(
+      [...reasons.matchAll(/^\| *`([^`]+)` *\| *`([^`]+)` *\|/gm)].map(([, what, verbs]) => `${what}: ${verbs}`),
+    );
+    const granted = objects()
+      .filter(({ kind }) => kind === 'ClusterRole' || kind === 'Role')
+      .flatMap(({ kind, rules }) =>
+        (rules ?? []).map(({ apiGroups, resources, verbs }) => {
+          const isOurs = apiGroups[0] === 'longhorn.io' && resources.length > 2;
+          const what = isOurs ? (resources[0]?.includes('/') === true ? '*/status' : '*') : resources.join(' ');
+          return `${kind === 'Role' ? 'namespace ' : ''}${apiGroups[0] || 'core'} ${what}: ${verbs.join(' ')}`;
+        }),
+      );
+    expect(granted.filter((right) => !rows.has(right))).toEqual([]);
+    expect([...rows].filter((row) => !granted.includes(row))).toEqual([]);
+  });
+
+  it('renders every optional object', () => {
+    const found = titles(
+      objects(
+        '--set=networkPolicies.enabled=true,ingress.enabled=true,metrics.serviceMonitor.enabled=true',
+        '--set=openshift.enabled=true,namespace.create=true,privateRegistry.createSecret=true',
+        '--set=privateRegistry.registrySecret=pull,privateRegistry.registryUrl=r.io',
+      ),
+    );
+    for (const title of [
+      'NetworkPolicy longhorn-manager',
+      'NetworkPolicy instance-manager',
+      'NetworkPolicy longhorn-admission-webhook',
+      'NetworkPolicy longhorn-ui-frontend',
+      'Ingress longhorn-ingress',
+      'ServiceMonitor longhorn-prometheus-servicemonitor',
+      'ClusterRole longhorn-ocp-privileged-role',
+      'Namespace longhorn-system',
+      'Secret pull',
+    ]) {
+      expect(found).toContain(title);
+    }
+  });
+});
