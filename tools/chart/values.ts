@@ -127,6 +127,7 @@ const services = group('Services.', {
 });
 
 const persistence = group('The StorageClass `longhorn`, which the manager makes.', {
+  createStorageClass: flag(true, 'Make it; false: a class of that name is yours (not a value of Longhorn).'),
   defaultClass: asked(flag(true, 'It is the default class of the cluster.'), 'Storage class'),
   defaultFsType: asked(choice('ext4', 'File system of volumes.', ['ext4', 'xfs']), 'Storage class'),
   defaultMkfsParams: text('', 'Further options of mkfs.'),

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { TlsMaterial } from '@longhorn/shared-types/grpc/tls';
 import { bootstrapImages, bootstrapNode, bootstrapSettings } from './bootstrap.ts';
 import type { Clock } from './clock.ts';
+import { ChartConfigController } from './controllers/chart-config/controller.ts';
 import type { ControllerContext, Images, NodeEnvironment } from './controllers/context.ts';
 import { makeControllers } from './controllers/wiring.ts';
 import { Datastore } from './datastore/datastore.ts';
@@ -76,6 +77,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     randomBytes: options.randomBytes,
   });
   await bootstrapSettings(context);
+  // Before the node: they say where its disk is.
+  await new ChartConfigController(context).applySettings();
   await bootstrapNode(context);
   await bootstrapImages(context);
   const controllers = makeControllers(context);

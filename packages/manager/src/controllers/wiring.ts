@@ -4,6 +4,7 @@
 import type { StoredObject, ObjectStore } from '../datastore/object-store.ts';
 import { limits } from '../limits.ts';
 import { ReconcileQueue, type Reconcile } from '../reconcile/queue.ts';
+import { CHART_CONFIG, ChartConfigController } from './chart-config/controller.ts';
 import type { ControllerContext } from './context.ts';
 import { EngineController } from './engines/controller.ts';
 import { EngineImageController } from './engine-image/controller.ts';
@@ -32,6 +33,7 @@ interface Queues {
   replica: ReconcileQueue;
   snapshot: ReconcileQueue;
   orphan: ReconcileQueue;
+  chartConfig: ReconcileQueue;
 }
 
 /** Waits for the event instead of the clock: passes of this kind of change come together. */
@@ -42,6 +44,7 @@ export function makeControllers(context: ControllerContext): Controllers {
   const replicas = new ReplicaController(context);
   const volumes = new VolumeController(context);
   const images = new EngineImageController(context);
+  const chartConfig = new ChartConfigController(context);
   const snapshots = new SnapshotController(context, engines);
   const queue = (name: string, reconcile: Reconcile, workers?: number): ReconcileQueue => {
     const log = context.log.child({ controller: name });
@@ -64,6 +67,7 @@ export function makeControllers(context: ControllerContext): Controllers {
     replica: queue('replica', (key) => replicas.reconcile(key)),
     snapshot: queue('snapshot', (key) => snapshots.reconcile(key)),
     orphan: queue('orphan', (key) => reconcileOrphan(context, key), 1),
+    chartConfig: queue('chart-config', (key) => chartConfig.reconcile(key), 1),
   };
   engines.enqueue = (name) => queues.engine.add(name);
   managers.enqueue = (name) => queues.instanceManager.add(name);
@@ -109,6 +113,7 @@ function enqueueAll({ datastore }: ControllerContext, queues: Queues): void {
   addAll(queues.replica, stores.Replica);
   addAll(queues.snapshot, stores.Snapshot);
   addAll(queues.orphan, stores.Orphan);
+  for (const name of Object.values(CHART_CONFIG)) queues.chartConfig.add(name);
 }
 
 /** Calls with the current and the previous version, as far as there are. */
@@ -126,6 +131,7 @@ function wire(context: ControllerContext, queues: Queues): void {
   onEach(stores.Setting, ({ metadata }) => queues.setting.add(metadata.name));
   onEach(stores.EngineImage, ({ metadata }) => queues.engineImage.add(metadata.name));
   onEach(stores.Orphan, ({ metadata }) => queues.orphan.add(metadata.name));
+  onEach(context.datastore.configMaps, ({ metadata }) => queues.chartConfig.add(metadata.name));
   // A setting may change what volumes and nodes want.
   stores.Setting.onChange((current, previous) => {
     if (current === null || current.value === previous?.value) return;

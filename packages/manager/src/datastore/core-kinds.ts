@@ -37,10 +37,16 @@ export interface DaemonSet {
   metadata: ObjectMeta;
 }
 
+export interface ConfigMap {
+  metadata: ObjectMeta;
+  data: Record<string, string>;
+}
+
 export const CORE_RESOURCES = {
   kubeNodes: { group: '', version: 'v1', plural: 'nodes', kind: 'Node', namespaced: false },
   pods: { group: '', version: 'v1', plural: 'pods', kind: 'Pod', namespaced: true },
   daemonSets: { group: 'apps', version: 'v1', plural: 'daemonsets', kind: 'DaemonSet', namespaced: true },
+  configMaps: { group: '', version: 'v1', plural: 'configmaps', kind: 'ConfigMap', namespaced: true },
 } as const satisfies Record<string, Resource>;
 
 export const EVENT_RESOURCE: Resource = { group: '', version: 'v1', plural: 'events', kind: 'Event', namespaced: true };
@@ -133,4 +139,8 @@ export function decodePod(raw: RawObject): Pod {
 
 export function decodeDaemonSet(raw: RawObject): DaemonSet {
   return { metadata: metadataOf(raw) };
+}
+
+export function decodeConfigMap(raw: RawObject): ConfigMap {
+  return { metadata: metadataOf(raw), data: texts(raw['data']) };
 }

@@ -17,9 +17,11 @@ import type { Clock } from '../clock.ts';
 import { limits } from '../limits.ts';
 import {
   CORE_RESOURCES,
+  decodeConfigMap,
   decodeDaemonSet,
   decodeKubeNode,
   decodePod,
+  type ConfigMap,
   type DaemonSet,
   type KubeNode,
   type Pod,
@@ -102,6 +104,7 @@ export class Datastore {
   readonly kubeNodes = new ObjectStore<KubeNode>('Node');
   readonly pods = new ObjectStore<Pod>('Pod', { node: (pod) => one(pod.nodeName) });
   readonly daemonSets = new ObjectStore<DaemonSet>('DaemonSet');
+  readonly configMaps = new ObjectStore<ConfigMap>('ConfigMap');
   readonly #options: DatastoreOptions;
   readonly #stop = new AbortController();
   #loops: Promise<void>[] = [];
@@ -135,6 +138,7 @@ export class Datastore {
     run(CORE_RESOURCES.kubeNodes, this.kubeNodes, decodeKubeNode);
     run(CORE_RESOURCES.pods, this.pods, decodePod);
     run(CORE_RESOURCES.daemonSets, this.daemonSets, decodeDaemonSet);
+    run(CORE_RESOURCES.configMaps, this.configMaps, decodeConfigMap);
     await Promise.all(synced);
   }
 
