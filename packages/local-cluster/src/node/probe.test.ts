@@ -16,7 +16,7 @@ it.each<[string, JsonObject, ProbeTarget]>([
   ['TCP by number', { tcpSocket: { port: 80 } }, { target: 'tcp', ports: [80] }],
   [
     'shell probes of ports as connections',
-    { exec: { command: ['/bin/sh', '-c', 'nc -zv localhost 8500 && nc -zv localhost 8501'] } },
+    { exec: { command: ['/bin/sh', '-c', 'nc -zv localhost 8500 && nc -zv ${POD_IP:-localhost} 8501'] } },
     { target: 'tcp', ports: [8500, 8501] },
   ],
   ['other shell probes as passed', { exec: { command: ['ls', '/data/longhorn'] } }, { target: 'none' }],

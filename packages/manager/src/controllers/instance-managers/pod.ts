@@ -42,7 +42,9 @@ export function instanceManagerPod(
   cpuMilli: number,
 ): RawObject {
   const timeoutS = settings.get('instance-manager-pod-liveness-probe-timeout');
-  const checks = INSTANCE_MANAGER_PORTS.map((port) => `nc -zv localhost ${port} > /dev/null 2>&1`).join(' && ');
+  // Its servers listen on the pod's address where it has one.
+  const host = '${POD_IP:-localhost}';
+  const checks = INSTANCE_MANAGER_PORTS.map((port) => `nc -zv ${host} ${port} > /dev/null 2>&1`).join(' && ');
   const priorityClass = settings.get('priority-class');
   const secret = settings.get('registry-secret');
   return {
@@ -113,6 +115,7 @@ function container(
       { name: 'unix-domain-socket', mountPath: '/host/var/lib/longhorn/unix-domain-socket/' },
       { name: 'longhorn-grpc-tls', mountPath: '/tls-files/' },
       { name: 'log', mountPath: '/log', mountPropagation: 'HostToContainer' },
+      { name: 'run', mountPath: '/var/run/longhorn' },
     ],
   };
 }
@@ -128,6 +131,8 @@ function volumes(): object[] {
     },
     { name: 'longhorn-grpc-tls', secret: { secretName: 'longhorn-grpc-tls', optional: true } },
     { name: 'log', hostPath: { path: '/var/lib/longhorn/logs/', type: 'DirectoryOrCreate' } },
+    // Records of block devices outlive the pod as the devices do, and end with the node's next start.
+    { name: 'run', hostPath: { path: '/var/run/longhorn', type: 'DirectoryOrCreate' } },
   ];
 }
 
