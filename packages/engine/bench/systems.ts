@@ -1,9 +1,8 @@
 /**
- * What is measured: our engine with its replicas, the yardstick (qemu-storage-daemon: one NBD server per replica on a sparse file,
- * a quorum over them), and, when `PEER_ENGINE` names one, another engine that serves upstream's socket protocol.
+ * What is measured: a volume that runs already, or our engine with its replicas started here; and, when `PEER_ENGINE` names one,
+ * another engine that serves upstream's socket protocol. The yardstick is in quorum.ts.
  */
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join, resolve } from 'node:path';
 import { start, until, type Running } from './processes.ts';
@@ -21,6 +20,11 @@ export interface SystemOptions {
   readonly folder: string;
   readonly replicas: number;
   readonly sizeBytes: number;
+}
+
+/** A volume that somebody else has started: it is measured and left as it is. */
+export function runningVolume(nbdUri: string, pids: readonly number[]): System {
+  return { name: 'ours', nbdUri, socketPath: null, pids, stop: () => Promise.resolve() };
 }
 
 const longhorn = resolve(import.meta.dirname, '../dist/longhorn');
@@ -85,63 +89,6 @@ async function startEngine(
       for (const process of running.toReversed()) await process.stop();
     },
   };
-}
-
-/** Unix sockets between the quorum and its replicas: over TCP it stalls on delayed acknowledgements. */
-export async function startQuorum({ folder, replicas, sizeBytes }: SystemOptions): Promise<System> {
-  const home = join(folder, 'quorum');
-  mkdirSync(home, { recursive: true });
-  const running: Running[] = [];
-  const daemon = (name: string, args: readonly string[]): void => {
-    running.push(start(name, 'qemu-storage-daemon', args, join(home, 'log')));
-  };
-  const args: string[] = [];
-  let children = '';
-  for (let i = 0; i < replicas; i++) {
-    const [file, socket] = [join(home, `replica${i}.img`), join(home, `replica${i}.sock`)];
-    writeFileSync(file, '');
-    truncateSync(file, sizeBytes);
-    const disk = `driver=file,node-name=f,filename=${file},discard=unmap,cache.direct=off`;
-    const serve = ['--nbd-server', `addr.type=unix,addr.path=${socket}`];
-    daemon(`quorum replica ${i}`, ['--blockdev', disk, ...serve, '--export', exportOf('f', 'replica')]);
-    await until('the quorum’s replica listening', () => existsSync(socket));
-    args.push('--blockdev', `driver=nbd,node-name=r${i},server.type=unix,server.path=${socket},export=replica`);
-    children += `,children.${i}=r${i}`;
-  }
-  const socket = join(home, 'quorum.sock');
-  // read-pattern=fifo reads from one replica, as a volume does; a quorum needs two children at least
-  const top = replicas === 1 ? 'r0' : 'q';
-  if (replicas > 1) args.push('--blockdev', `driver=quorum,node-name=q,vote-threshold=1,read-pattern=fifo${children}`);
-  args.push('--nbd-server', `addr.type=unix,addr.path=${socket}`, '--export', exportOf(top, 'volume'));
-  daemon('quorum', args);
-  await until('the quorum listening', () => existsSync(socket));
-  return {
-    name: 'quorum',
-    nbdUri: `nbd+unix:///volume?socket=${socket}`,
-    socketPath: null,
-    pids: running.map(({ pid }) => pid),
-    async stop() {
-      for (const process of running.toReversed()) await process.stop();
-    },
-  };
-}
-
-export function hasQuorum(): boolean {
-  try {
-    execFileSync('qemu-storage-daemon', ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw error;
-  }
-}
-
-export function removeFolder(folder: string): void {
-  rmSync(folder, { recursive: true, force: true });
-}
-
-function exportOf(node: string, name: string): string {
-  return `type=nbd,id=e,node-name=${node},name=${name},writable=on`;
 }
 
 function isListening(address: string): Promise<boolean> {
