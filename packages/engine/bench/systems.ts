@@ -64,7 +64,7 @@ async function startEngine(
   for (let i = 0; i < replicas; i++) {
     const data = join(home, `replica${i + 1}`);
     mkdirSync(data, { recursive: true });
-    const args = ['replica', data, '--size', String(sizeBytes), '--listen', address(i), '--disableRevCounter'];
+    const args = ['replica', data, '--size', String(sizeBytes), '--listen', address(i)];
     args.push('--sync-agent=false');
     // The name of the unix socket comes from it.
     if (name === 'ours') args.push('--replica-instance-name', `${volume}-r-${i + 1}`);
@@ -74,7 +74,7 @@ async function startEngine(
     await until(`${name} replica ${i + 1} listening`, () => isListening(address(i)));
   }
   const args = ['controller', volume, '--listen', `127.0.0.2:${name === 'ours' ? 19000 : 19200}`];
-  args.push('--size', String(sizeBytes), '--current-size', String(sizeBytes), '--disableRevCounter', ...frontendArgs);
+  args.push('--size', String(sizeBytes), '--current-size', String(sizeBytes), ...frontendArgs);
   for (let i = 0; i < replicas; i++) args.push('--replica', `tcp://${address(i)}`);
   running.push(start(`${name} engine`, executable, args, join(home, 'engine.log'), environment(0)));
   const isOurs = name === 'ours';

@@ -37,7 +37,7 @@ export class SimLink implements MemberLink, ReplySink, AnswerSink {
   readonly isOrdered = true;
   readonly canFlush = true;
   readonly isLocal = false;
-  readonly writableLength = 0;
+  readonly unsentBytes = 0;
   private readonly options: SimLinkOptions;
   private readonly parser: ReplyParser;
   private readonly receive: Buffer;
@@ -67,7 +67,7 @@ export class SimLink implements MemberLink, ReplySink, AnswerSink {
     this.quietSinceMs = options.engine.nowMs();
     this.heardMs = this.quietSinceMs;
     this.parser = new ReplyParser(this, RECEIVE_BYTES);
-    const { receive, connection } = options.process.connect(this, () => this.resumeReading());
+    const { receive, connection } = options.process.connect(this);
     this.receive = receive;
     this.connection = connection;
     this.sendOwn(FRAME_HELLO, options.epoch);
@@ -202,17 +202,15 @@ export class SimLink implements MemberLink, ReplySink, AnswerSink {
     return undefined;
   }
 
-  private resumeReading(): void {
-    this.isPaused = false;
-    if (this.outbound.length > 0) this.scheduleDelivery(0);
-  }
-
   // the replica's side
 
-  write(bytes: Uint8Array, done?: () => void): boolean {
-    this.answer(Buffer.from(bytes));
-    done?.();
-    return true;
+  write(bytes: Buffer, start: number, end: number): void {
+    this.answer(Buffer.from(bytes.subarray(start, end)));
+  }
+
+  resumeReading(): void {
+    this.isPaused = false;
+    if (this.outbound.length > 0) this.scheduleDelivery(0);
   }
 
   destroy(): void {

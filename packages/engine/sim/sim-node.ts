@@ -137,9 +137,9 @@ export class ReplicaProcess {
   }
 
   /** A new data connection; answers go to `sink`. */
-  connect(sink: AnswerSink, resumeReading: () => void): { receive: Buffer; connection: DataConnection } {
+  connect(sink: AnswerSink): { receive: Buffer; connection: DataConnection } {
     const receive = Buffer.alloc(RECEIVE_BYTES);
-    const connection: DataConnection = new DataConnection(this.nextId++, this.server.io, receive, sink, resumeReading);
+    const connection: DataConnection = new DataConnection(this.nextId++, this.server.io, receive, sink);
     this.connections.set(connection, sink);
     return { receive, connection };
   }

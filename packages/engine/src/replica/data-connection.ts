@@ -62,11 +62,15 @@ interface PendingPayload {
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** Bytes that the socket has taken but not handed to the kernel, and the way to hand it more. */
+/** Where answers go, and what else a connection does with its socket. */
 export interface AnswerSink {
-  readonly writableLength: number;
-  write(bytes: Uint8Array, done?: () => void): boolean;
-  destroy(error?: Error): unknown;
+  /** Bytes that were written but that the kernel has not taken yet; `onDrain` follows when it has. */
+  readonly unsentBytes: number;
+  /** Sends `bytes[start .. end)`, which must stay as they are while `unsentBytes` is above 0. */
+  write(bytes: Buffer, start: number, end: number): void;
+  /** Reads on after `onChunk` has returned false. */
+  resumeReading(): void;
+  destroy(error?: Error): void;
   /** Ends after what was written has been sent. */
   destroySoon(): void;
 }
@@ -78,7 +82,6 @@ export class DataConnection {
   private readonly receive: Buffer;
   private readonly io: ReplicaIo;
   private readonly sink: AnswerSink;
-  private readonly resumeReading: () => void;
   private at = 0;
   private limit = 0;
   private isSuspended = false;
@@ -102,6 +105,8 @@ export class DataConnection {
   private out: Buffer = Buffer.allocUnsafeSlow(ANSWER_BUFFER_BYTES);
   private outUsed = 0;
   private readonly spare: Buffer[] = [];
+  /** Gather buffers that the kernel has not taken yet. */
+  private readonly unsent: Buffer[] = [];
   private coldBytes = 0;
   private coldReads = 0;
   private flushes = 0;
@@ -113,19 +118,15 @@ export class DataConnection {
   private runOffset = 0;
   private runEnd = 0;
 
-  /**
-   * The socket receives into `receive`, always from its start. `resumeReading` makes it read again after `onChunk` has
-   * returned false.
-   */
-  constructor(id: number, io: ReplicaIo, receive: Buffer, sink: AnswerSink, resumeReading: () => void) {
+  /** The socket receives into `receive`, always from its start. */
+  constructor(id: number, io: ReplicaIo, receive: Buffer, sink: AnswerSink) {
     this.id = id;
     this.io = io;
     this.receive = receive;
     this.sink = sink;
-    this.resumeReading = resumeReading;
   }
 
-  /** `count` bytes have arrived at the start of `receive`. False: do not read on until `resumeReading` is called. */
+  /** `count` bytes have arrived at the start of `receive`. False: do not read on until the sink's `resumeReading` is called. */
   onChunk(count: number): boolean {
     this.at = 0;
     this.limit = count;
@@ -133,8 +134,9 @@ export class DataConnection {
     return !this.isSuspended;
   }
 
-  /** The peer has taken its answers. */
+  /** The kernel has taken everything. */
   onDrain(): void {
+    for (const buffer of this.unsent.splice(0)) if (this.spare.length < ANSWER_BUFFERS_KEPT) this.spare.push(buffer);
     this.resume();
   }
 
@@ -148,7 +150,7 @@ export class DataConnection {
     if (!this.isSuspended || this.isClosed) return;
     this.isSuspended = false;
     this.run();
-    if (!this.isSuspended && !this.isClosed) this.resumeReading();
+    if (!this.isSuspended && !this.isClosed) this.sink.resumeReading();
   }
 
   /** Whether the connection has to wait before it executes more. */
@@ -159,7 +161,7 @@ export class DataConnection {
     }
     return (
       this.isUnmapping ||
-      this.sink.writableLength > UNSENT_BYTES_MAX ||
+      this.sink.unsentBytes > UNSENT_BYTES_MAX ||
       this.coldBytes > COLD_READ_BYTES_MAX ||
       this.coldReads >= COLD_READS_MAX ||
       this.flushes >= FLUSHES_WAITING_MAX
@@ -566,14 +568,13 @@ export class DataConnection {
 
   private sendOwn(bytes: Buffer): void {
     if (this.isClosed) return;
-    this.sink.write(bytes);
+    this.sink.write(bytes, 0, bytes.length);
   }
 
   /** Sends what was gathered; the buffer is used again at once if the kernel took all of it. */
   private sendAnswers(): void {
     if (this.outUsed === 0) return;
-    const sent = this.out;
-    const bytes = sent.subarray(0, this.outUsed);
+    const used = this.outUsed;
     this.outUsed = 0;
     if (this.isClosed) return;
     try {
@@ -583,14 +584,9 @@ export class DataConnection {
       this.abort(messageOf(error));
       return;
     }
-    // The callback of a send that went out at once comes late: the buffer may be in a later send by then. So only the
-    // send that could not go out at once gives its buffer back.
-    let isHeld = false;
-    this.sink.write(bytes, () => {
-      if (isHeld && this.spare.length < ANSWER_BUFFERS_KEPT) this.spare.push(sent);
-    });
-    if (this.sink.writableLength === 0) return;
-    isHeld = true;
+    this.sink.write(this.out, 0, used);
+    if (this.sink.unsentBytes === 0) return;
+    this.unsent.push(this.out);
     this.out = this.spare.pop() ?? Buffer.allocUnsafeSlow(ANSWER_BUFFER_BYTES);
   }
 }

@@ -6,23 +6,11 @@ import { mkdir, stat, unlink } from 'node:fs/promises';
 import net from 'node:net';
 import { dirname } from 'node:path';
 import { errnoCode } from '../io/disk.ts';
+import { adoptSocket } from '../io/node/adopt-socket.ts';
+import { DirectWriter } from '../io/node/direct-writer.ts';
 import { DATA_CONNECTIONS_MAX, RECEIVE_BUFFER_BYTES } from '../limits.ts';
-import { DataConnection } from './data-connection.ts';
+import { DataConnection, type AnswerSink } from './data-connection.ts';
 import type { ReplicaIo } from './replica-io.ts';
-
-/**
- * Node receives into a given buffer only on sockets that it was told so at construction, which a server's are not.
- * So the accepted socket gives its handle to a new one.
- */
-function adopt(accepted: net.Socket, buffer: Buffer, onBytes: (count: number) => boolean): net.Socket {
-  const handle: unknown = Reflect.get(accepted, '_handle');
-  if (typeof handle !== 'object' || handle === null) throw new Error('the accepted socket has no handle');
-  Reflect.set(accepted, '_handle', null);
-  // Without a handle this ends nothing but the server's count of it.
-  accepted.destroy();
-  // The constructor takes the handle of any stream; its declaration names only the kind that users can make.
-  return new net.Socket({ handle: handle as net.BoundSocket, onread: { buffer, callback: onBytes } });
-}
 
 /** Removes a socket file that no server listens on any more; a crashed process leaves it. */
 async function removeSocketFile(path: string): Promise<void> {
@@ -30,6 +18,21 @@ async function removeSocketFile(path: string): Promise<void> {
     await unlink(path);
   } catch (error) {
     if (errnoCode(error) !== 'ENOENT') throw error;
+  }
+}
+
+/** The socket of one connection as the connection sees it. */
+class AnswerSocket extends DirectWriter implements AnswerSink {
+  resumeReading(): void {
+    this.socket.resume();
+  }
+
+  destroy(error?: Error): void {
+    this.socket.destroy(error);
+  }
+
+  destroySoon(): void {
+    this.socket.destroySoon();
   }
 }
 
@@ -53,8 +56,8 @@ export class DataServer {
       return;
     }
     const buffer = Buffer.allocUnsafeSlow(RECEIVE_BUFFER_BYTES);
-    const socket = adopt(accepted, buffer, (count) => connection.onChunk(count));
-    const connection = new DataConnection(this.nextId++, this.io, buffer, socket, () => socket.resume());
+    const socket = adoptSocket(accepted, { buffer, callback: (count) => connection.onChunk(count) });
+    const connection = new DataConnection(this.nextId++, this.io, buffer, new AnswerSocket(socket));
     this.connections.set(connection, socket);
     socket.on('drain', () => connection.onDrain());
     socket.on('error', (error) => this.log(`data connection ${connection.id}: ${error.message}`));

@@ -12,6 +12,8 @@ export class RevisionCounter {
   private readonly file: DataFile;
   private readonly block = Buffer.alloc(BLOCK_BYTES);
   private stored: number;
+  /** Bytes at the start of the file that may be other than zero. */
+  private digits = BLOCK_BYTES;
   value: number;
 
   private constructor(file: DataFile, value: number) {
@@ -45,9 +47,11 @@ export class RevisionCounter {
   /** Writes the counter if it has changed. */
   store(): void {
     if (this.value === this.stored) return;
-    this.block.fill(0);
-    this.block.write(String(this.value), 'latin1');
-    this.file.write(this.block, 0, BLOCK_BYTES, 0);
+    // The first store writes the whole block, later ones the digits.
+    const length = this.block.write(String(this.value), 'latin1');
+    this.block.fill(0, length, this.digits);
+    this.file.write(this.block, 0, Math.max(length, this.digits), 0);
+    this.digits = length;
     this.stored = this.value;
   }
 

@@ -13,6 +13,7 @@
  */
 import { Buffer } from 'node:buffer';
 import { connect, type Socket } from 'node:net';
+import { DirectWriter } from '../../io/node/direct-writer.ts';
 import { FRAME_HEADER_BYTES, FRAME_HELLO, FRAME_PING, writeFrameHeader } from '../../protocol/replica-frame.ts';
 import { SEQ_SLOT_BITS, SEQ_SLOT_MASK } from './core-limits.ts';
 import {
@@ -68,14 +69,16 @@ export class ReplicaLink implements MemberLink, ReplySink {
   private readonly clock: CoreClock;
   private readonly isPeerSilent: ReplicaLinkOptions['isPeerSilent'];
   private readonly socket: Socket;
+  private readonly writer: DirectWriter;
   private readonly parser: ReplyParser;
   private readonly ping = Buffer.allocUnsafeSlow(FRAME_HEADER_BYTES);
   private opened: ((error: Error | null) => void) | null;
   private events: LinkEvents | null = null;
   private earlyFailure: MemberFailure | null = null;
   private isClosed = false;
-  private isCorked = false;
   private hasAnswers = false;
+  /** Pieces of a send that is not complete yet. */
+  private readonly waiting: Buffer[] = [];
   private pingGeneration = 1;
   private isPingOut = false;
   private pingSentMs = 0;
@@ -107,6 +110,7 @@ export class ReplicaLink implements MemberLink, ReplySink {
       },
     };
     this.socket = connect({ ...target, noDelay: true, onread });
+    this.writer = new DirectWriter(this.socket);
     this.socket.setTimeout(options.timeoutMs, () => this.lost(`no answer within ${options.timeoutMs} ms`));
     this.socket.on('error', (error) => this.lost(error.message));
     this.socket.on('close', () => this.lost('connection closed'));
@@ -132,22 +136,19 @@ export class ReplicaLink implements MemberLink, ReplySink {
 
   send(pieces: readonly Buffer[], count: number, hasMore: boolean): void {
     if (this.isClosed) return;
-    if (count === 1 && !hasMore && !this.isCorked) {
-      this.socket.write(pieces[0] as Buffer);
+    if (count === 1 && !hasMore && this.waiting.length === 0) {
+      const piece = pieces[0] as Buffer;
+      this.writer.write(piece, 0, piece.length);
       return;
     }
-    if (!this.isCorked) {
-      this.socket.cork();
-      this.isCorked = true;
-    }
-    for (let i = 0; i < count; i++) this.socket.write(pieces[i] as Buffer);
+    for (let i = 0; i < count; i++) this.waiting.push(pieces[i] as Buffer);
     if (hasMore) return;
-    this.isCorked = false;
-    this.socket.uncork();
+    this.writer.writeAll(this.waiting);
+    this.waiting.length = 0;
   }
 
   hasUnsent(): boolean {
-    return this.socket.writableLength > 0;
+    return this.writer.unsentBytes > 0;
   }
 
   tick(nowMs: number, timeoutMs: number): void {

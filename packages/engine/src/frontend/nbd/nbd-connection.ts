@@ -36,7 +36,7 @@ import {
   writeReply,
 } from '../../protocol/nbd.ts';
 import { FRAME_HEADROOM, type BlockTarget, type CompletionSink } from '../frontend.ts';
-import { adoptSocket } from './adopt-socket.ts';
+import { adoptSocket } from '../../io/node/adopt-socket.ts';
 import { ChunkPool, type Chunk } from './chunk-pool.ts';
 import { Handshake, type ExportDescription } from './handshake.ts';
 import {

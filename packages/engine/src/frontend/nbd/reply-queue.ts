@@ -4,11 +4,13 @@
  */
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
+import { DirectWriter } from '../../io/node/direct-writer.ts';
 import { ChunkPool, type Chunk } from './chunk-pool.ts';
 import { NBD_CHUNK_BYTES } from './nbd-limits.ts';
 
 export class ReplyQueue {
   private readonly socket: Socket;
+  private readonly writer: DirectWriter;
   private readonly chunks = new ChunkPool();
   // Pieces that are ready, and not sent: chunk, start, end, and how many replies a piece holds.
   private readonly pieceChunk: Chunk[] = [];
@@ -21,6 +23,7 @@ export class ReplyQueue {
 
   constructor(socket: Socket) {
     this.socket = socket;
+    this.writer = new DirectWriter(socket);
   }
 
   /** Room for a reply: the last `bytes` before `filled` of the chunk. */
@@ -53,13 +56,12 @@ export class ReplyQueue {
     if (this.count === 0 || this.unsent.length > 0 || this.socket.destroyed) return;
     const count = this.count;
     if (count === 1) {
-      this.socket.write(this.piece(0));
+      const chunk = this.pieceChunk[0] as Chunk;
+      this.writer.write(chunk.buffer, this.pieceStart[0] as number, this.pieceEnd[0] as number);
     } else {
-      this.socket.cork();
-      for (let i = 0; i < count; i++) this.socket.write(this.piece(i));
-      this.socket.uncork();
+      this.writer.writeAll(Array.from({ length: count }, (_, i) => this.piece(i)));
     }
-    const isUnsent = this.socket.writableLength > 0;
+    const isUnsent = this.writer.unsentBytes > 0;
     for (let i = 0; i < count; i++) {
       const chunk = this.pieceChunk[i] as Chunk;
       const uses = this.pieceUses[i] as number;

@@ -29,7 +29,7 @@ import {
   writeFrameHeader,
 } from '../../protocol/replica-frame.ts';
 import { type BlockTarget, type CompletionSink, FRAME_HEADROOM } from '../frontend.ts';
-import { adoptSocket } from '../nbd/adopt-socket.ts';
+import { adoptSocket } from '../../io/node/adopt-socket.ts';
 import { type Chunk, ChunkPool } from '../nbd/chunk-pool.ts';
 import { NBD_CHUNK_BYTES } from '../nbd/nbd-limits.ts';
 import type { PayloadBudget } from '../nbd/payload-budget.ts';
