@@ -1,12 +1,8 @@
 /**
- * One client of an NBD export, from the greeting to the end.
+ * One client of an NBD export, from the greeting to the end; the stream of its requests and replies is `RequestStream`'s.
  *
- * - All requests that a chunk of received bytes holds are submitted before anything is sent, and then as one batch.
- * - The payload of a write leaves for the replicas from where it was received; one that does not fit the rest of its
- *   chunk is moved once to the front of another.
- * - Replies that are ready together leave in one socket write.
- * - At most `NBD_REQUESTS_MAX` requests, and the export's budget of payload bytes, are in progress; more stay in
- *   the socket. A client that does not take its replies gets no further request served.
+ * - At most `NBD_REQUESTS_MAX` requests, and the export's budget of payload bytes, are in progress; more stay in the socket. A
+ *   client that does not take its replies gets no further request served.
  * - Bytes that do not follow the protocol end the connection.
  */
 import type { Buffer } from 'node:buffer';
@@ -36,42 +32,24 @@ import {
   writeReply,
 } from '../../protocol/nbd.ts';
 import { FRAME_HEADROOM, type BlockTarget, type CompletionSink } from '../frontend.ts';
-import { adoptSocket } from '../../io/node/adopt-socket.ts';
-import { ChunkPool, type Chunk } from './chunk-pool.ts';
+import type { Chunk } from '../stream/chunk-pool.ts';
+import type { PayloadBudget } from '../stream/payload-budget.ts';
+import { NOT_YET, RequestStream, type RequestParser } from '../stream/request-stream.ts';
 import { Handshake, type ExportDescription } from './handshake.ts';
-import {
-  NBD_CHUNK_BYTES,
-  NBD_CHUNK_ROOM_MIN,
-  NBD_HANDSHAKE_TIMEOUT_MS,
-  NBD_PAYLOAD_MAX,
-  NBD_REQUESTS_MAX,
-} from './nbd-limits.ts';
-import type { PayloadBudget } from './payload-budget.ts';
-import { ReplyQueue } from './reply-queue.ts';
+import { NBD_HANDSHAKE_TIMEOUT_MS, NBD_PAYLOAD_MAX, NBD_REQUESTS_MAX } from './nbd-limits.ts';
 import { ZeroWriter } from './zero-writer.ts';
 
-/** What `takeRequest` says when a request cannot be taken yet. */
-const INCOMPLETE = 0;
 const FLAGS_KNOWN = NBD_CMD_FLAG_FUA | NBD_CMD_FLAG_NO_HOLE;
 
-export class NbdConnection implements CompletionSink {
+export class NbdConnection implements CompletionSink, RequestParser {
+  /** Ends and trims the connection. */
+  readonly stream: RequestStream;
   private readonly target: BlockTarget;
   private readonly budget: PayloadBudget;
-  private readonly ended: () => void;
-  private readonly socket: Socket;
+  private readonly whenEnded: () => void;
   private readonly handshake: Handshake;
   private readonly zeroes: ZeroWriter;
-  private readonly replies: ReplyQueue;
-  private readonly received = new ChunkPool();
-  /** Start of what is not parsed yet in the current chunk. */
-  private parsed = 0;
-  /** Payload bytes of a refused write that are still to come. */
-  private skipLeft = 0;
   private isTransmitting = false;
-  private isStalled = false;
-  private isLeaving = false;
-  private isClosed = false;
-  private wasActive = false;
   // Requests in progress, by slot.
   private readonly command = new Uint8Array(NBD_REQUESTS_MAX);
   private readonly wantsFlush = new Uint8Array(NBD_REQUESTS_MAX);
@@ -88,141 +66,57 @@ export class NbdConnection implements CompletionSink {
     target: BlockTarget,
     exported: ExportDescription,
     budget: PayloadBudget,
-    ended: () => void,
+    whenEnded: () => void,
   ) {
     this.target = target;
     this.budget = budget;
-    this.ended = ended;
+    this.whenEnded = whenEnded;
     this.handshake = new Handshake(exported);
     this.zeroes = new ZeroWriter(target, this);
-    this.socket = adoptSocket(accepted, {
-      buffer: () => this.nextBuffer(),
-      callback: (count) => this.onBytes(count),
-    });
-    this.replies = new ReplyQueue(this.socket);
-    this.socket.setNoDelay(true);
-    this.socket.setTimeout(NBD_HANDSHAKE_TIMEOUT_MS, () => this.close());
-    this.socket.on('error', () => this.close());
-    this.socket.on('close', () => this.close());
-    this.socket.on('end', () => this.close());
-    this.socket.on('drain', () => this.onDrain());
-    this.socket.resume();
-    this.socket.write(this.handshake.output());
+    this.stream = new RequestStream(accepted, target, budget, this);
+    const { socket } = this.stream;
+    socket.setNoDelay(true);
+    socket.setTimeout(NBD_HANDSHAKE_TIMEOUT_MS, () => this.stream.close('no handshake'));
+    this.stream.start();
+    socket.write(this.handshake.output());
   }
 
-  /** Ends at once; requests in progress end in the core, unanswered. */
-  close(): void {
-    if (this.isClosed) return;
-    this.isClosed = true;
-    this.socket.destroy();
-    this.budget.forget(this);
-    this.ended();
+  // RequestParser
+
+  ended(): void {
+    this.whenEnded();
   }
 
-  /** Takes no further requests, and ends once those in progress are answered. */
-  leave(): void {
-    this.isLeaving = true;
-    this.endIfIdle();
+  isIdle(): boolean {
+    return this.freeCount === NBD_REQUESTS_MAX;
   }
 
-  /** Memory that a burst has left goes back. */
-  trim(): void {
-    if (!this.wasActive) {
-      this.received.trim();
-      this.replies.trim();
-    }
-    this.wasActive = false;
+  bytesNeeded(from: Buffer, at: number, available: number): number {
+    if (!this.isTransmitting || available < NBD_REQUEST_BYTES) return 0;
+    return NBD_REQUEST_BYTES + (requestType(from, at) === NBD_CMD_WRITE ? requestLength(from, at) : 0);
   }
 
-  /** Room in the export's budget again. */
-  continue(): void {
-    if (!this.isStalled || this.isClosed) return;
-    this.parse();
-    if (!this.isStalled) this.socket.resume();
-  }
-
-  // Receiving
-
-  private nextBuffer(): Buffer {
-    const chunk = this.received.current;
-    return chunk.buffer.subarray(chunk.filled);
-  }
-
-  private onBytes(count: number): boolean {
-    if (this.isClosed) return false;
-    this.wasActive = true;
-    this.received.current.filled += count;
-    this.parse();
-    if (!this.isClosed) this.makeRoom();
-    return !this.isStalled;
-  }
-
-  private parse(): void {
-    if (!this.isTransmitting) this.shakeHands();
-    if (this.isTransmitting) {
-      this.isStalled = false;
-      this.takeRequests();
-      this.target.submitBatch();
-      this.replies.send();
-    }
-  }
-
-  private shakeHands(): void {
-    const { buffer, filled } = this.received.current;
-    this.parsed += this.handshake.take(buffer.subarray(this.parsed, filled));
-    const output = this.handshake.output();
-    if (output.length > 0) this.socket.write(output);
-    if (this.handshake.state === 'end') {
-      this.isLeaving = true;
-      this.socket.end(() => this.close());
-    } else if (this.handshake.state === 'transmission') {
-      this.isTransmitting = true;
-      this.socket.setTimeout(0);
-    }
-  }
-
-  private takeRequests(): void {
-    const chunk = this.received.current;
-    for (;;) {
-      const available = chunk.filled - this.parsed;
-      if (this.isLeaving) {
-        this.parsed = chunk.filled;
-        return;
-      }
-      if (this.skipLeft > 0) {
-        const skipped = Math.min(this.skipLeft, available);
-        this.skipLeft -= skipped;
-        this.parsed += skipped;
-        if (this.skipLeft > 0) return;
-      } else {
-        if (available < NBD_REQUEST_BYTES) return;
-        const taken = this.takeRequest(chunk, this.parsed, available);
-        if (taken === INCOMPLETE) return;
-        this.parsed += taken;
-      }
-    }
-  }
-
-  /** Submits one request; the answer is its length on the wire, or INCOMPLETE. */
-  private takeRequest(chunk: Chunk, at: number, available: number): number {
+  takeRequest(chunk: Chunk, at: number, available: number): number {
+    if (!this.isTransmitting) return this.shakeHands(chunk.buffer.subarray(at, at + available));
+    if (available < NBD_REQUEST_BYTES) return NOT_YET;
     const from = chunk.buffer;
-    if (requestMagic(from, at) !== NBD_REQUEST_MAGIC) return this.hangUp();
+    if (requestMagic(from, at) !== NBD_REQUEST_MAGIC) return this.stream.hangUp('no NBD request');
     const type = requestType(from, at);
     const length = requestLength(from, at);
-    if (type === NBD_CMD_WRITE && length > NBD_PAYLOAD_MAX) return this.hangUp();
+    if (type === NBD_CMD_WRITE && length > NBD_PAYLOAD_MAX) {
+      return this.stream.hangUp(`a write of ${length} bytes is too long`);
+    }
     if (type === NBD_CMD_DISC) {
-      this.leave();
+      this.stream.leave();
       return NBD_REQUEST_BYTES;
     }
     const errno = this.judge(from, at, type, length);
     const payload = type === NBD_CMD_WRITE ? length : 0;
     // The payload of a refused write is skipped as it comes, of a good one awaited.
-    if (errno === 0 && available < NBD_REQUEST_BYTES + payload) return INCOMPLETE;
+    if (errno === 0 && available < NBD_REQUEST_BYTES + payload) return NOT_YET;
     const needs = errno === 0 && (type === NBD_CMD_READ || type === NBD_CMD_WRITE) ? length : 0;
-    if (this.freeCount === 0 || this.replies.isBehind() || !this.budget.take(this, needs)) {
-      this.isStalled = true;
-      return INCOMPLETE;
-    }
+    if (this.freeCount === 0 || this.stream.replies.isBehind()) return this.stream.stall();
+    if (!this.stream.admit(needs)) return NOT_YET;
     const slot = this.freeSlots[--this.freeCount] as number;
     this.command[slot] = type;
     this.length[slot] = needs;
@@ -233,9 +127,23 @@ export class NbdConnection implements CompletionSink {
       this.submit(slot, type, chunk, at, length);
       return NBD_REQUEST_BYTES + payload;
     }
-    this.skipLeft = payload;
+    this.stream.skip(payload);
     this.complete(slot, errno);
     return NBD_REQUEST_BYTES;
+  }
+
+  private shakeHands(bytes: Buffer): number {
+    const taken = this.handshake.take(bytes);
+    const output = this.handshake.output();
+    const { socket } = this.stream;
+    if (output.length > 0) socket.write(output);
+    if (this.handshake.state === 'end') {
+      this.stream.leave();
+    } else if (this.handshake.state === 'transmission') {
+      this.isTransmitting = true;
+      socket.setTimeout(0);
+    }
+    return taken;
   }
 
   /** What is wrong with a request, as an errno; nothing is submitted that was not judged here. */
@@ -259,7 +167,7 @@ export class NbdConnection implements CompletionSink {
     const target = this.target;
     switch (type) {
       case NBD_CMD_READ: {
-        const into = this.replies.reserve(NBD_REPLY_BYTES + length);
+        const into = this.stream.replies.reserve(NBD_REPLY_BYTES + length);
         this.chunk[slot] = into;
         const start = into.filled - length;
         this.replyStart[slot] = start - NBD_REPLY_BYTES;
@@ -283,38 +191,6 @@ export class NbdConnection implements CompletionSink {
     }
   }
 
-  /**
-   * The current chunk gets room for what is to come. Only at the end of a receive: the socket asks for its next buffer then and
-   * at no other time, so what is parsed later, when a stall ends, must not move it.
-   */
-  private makeRoom(): void {
-    const chunk = this.received.current;
-    const left = chunk.filled - this.parsed;
-    if (left === 0 && chunk.uses === 0) {
-      if (chunk.buffer.length > NBD_CHUNK_BYTES) this.received.next(0);
-      this.received.current.filled = 0;
-      this.parsed = 0;
-      return;
-    }
-    let needs = NBD_CHUNK_ROOM_MIN;
-    if (this.isTransmitting && left >= NBD_REQUEST_BYTES && this.skipLeft === 0) {
-      const isWrite = requestType(chunk.buffer, this.parsed) === NBD_CMD_WRITE;
-      needs = NBD_REQUEST_BYTES + (isWrite ? requestLength(chunk.buffer, this.parsed) : 0);
-    }
-    const isRoom = chunk.buffer.length - this.parsed >= needs && chunk.filled < chunk.buffer.length;
-    if (isRoom) return;
-    const next = this.received.next(needs);
-    next.filled = left;
-    chunk.buffer.copy(next.buffer, 0, this.parsed, this.parsed + left);
-    this.parsed = 0;
-  }
-
-  private hangUp(): number {
-    this.close();
-    this.isLeaving = true;
-    return INCOMPLETE;
-  }
-
   // CompletionSink
 
   complete(slot: number, errno: number): void {
@@ -334,37 +210,20 @@ export class NbdConnection implements CompletionSink {
       const start = this.replyStart[slot] as number;
       writeReply(chunk.buffer, start, nbdError(errno), high, low);
       const end = start + NBD_REPLY_BYTES + (errno === 0 ? (this.length[slot] as number) : 0);
-      this.replies.add(chunk, start, end);
+      this.stream.replies.add(chunk, start, end);
       return;
     }
-    if (chunk !== null) this.received.release(chunk);
-    const reply = this.replies.reserve(NBD_REPLY_BYTES);
+    if (chunk !== null) this.stream.release(chunk);
+    const reply = this.stream.replies.reserve(NBD_REPLY_BYTES);
     const start = reply.filled - NBD_REPLY_BYTES;
     writeReply(reply.buffer, start, nbdError(errno), high, low);
-    this.replies.add(reply, start, reply.filled);
+    this.stream.replies.add(reply, start, reply.filled);
   }
 
   flushCompletions(): void {
-    if (this.isClosed) {
-      this.budget.wake();
-      return;
-    }
-    this.replies.send();
-    if (this.isLeaving) this.endIfIdle();
-    else if (this.isStalled) this.continue();
+    this.stream.sendReplies();
     // A trim with FUA goes on with a flush, zeros with their next piece.
-    this.target.submitBatch();
+    if (!this.stream.isClosed) this.target.submitBatch();
     this.budget.wake();
-  }
-
-  private onDrain(): void {
-    this.replies.drained();
-    if (this.isLeaving) this.endIfIdle();
-    else this.continue();
-  }
-
-  private endIfIdle(): void {
-    if (this.isClosed || this.freeCount < NBD_REQUESTS_MAX || this.replies.isBehind()) return;
-    this.socket.end(() => this.close());
   }
 }

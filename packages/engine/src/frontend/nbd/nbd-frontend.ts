@@ -10,8 +10,9 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { dirname } from 'node:path';
 import type { BlockTarget, Frontend } from '../frontend.ts';
 import { NbdConnection } from './nbd-connection.ts';
-import { NBD_CONNECTIONS_MAX, NBD_PAYLOAD_BYTES_TOTAL, NBD_TRIM_CHUNKS_AFTER_MS } from './nbd-limits.ts';
-import { PayloadBudget } from './payload-budget.ts';
+import { NBD_CONNECTIONS_MAX, NBD_PAYLOAD_BYTES_TOTAL } from './nbd-limits.ts';
+import { STREAM_TRIM_AFTER_MS } from '../stream/limits.ts';
+import { PayloadBudget } from '../stream/payload-budget.ts';
 
 export type NbdListen =
   | { readonly unixPath: string }
@@ -44,8 +45,8 @@ export async function openNbdFrontend(options: NbdFrontendOptions): Promise<Fron
   const server = createServer({ pauseOnConnect: true }, accept);
   const removeSocket = await listenOn(server, listen);
   const timer = setInterval(() => {
-    for (const connection of connections) connection.trim();
-  }, NBD_TRIM_CHUNKS_AFTER_MS);
+    for (const connection of connections) connection.stream.trim();
+  }, STREAM_TRIM_AFTER_MS);
   timer.unref();
   let isClosing = false;
   let isClosed = false;
@@ -66,7 +67,7 @@ export async function openNbdFrontend(options: NbdFrontendOptions): Promise<Fron
       clearInterval(timer);
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       removeSocket();
-      for (const connection of connections) connection.leave();
+      for (const connection of connections) connection.stream.leave();
       leave();
       await Promise.all([closed, allLeft]);
       isClosed = true;

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { FRAME_HEADROOM } from '../frontend.ts';
 import { NBD_REPLY_BYTES, NBD_REQUEST_BYTES } from '../../protocol/nbd.ts';
+import { STREAM_ROOM_MIN } from '../stream/limits.ts';
 
 /** Block sizes as they are advertised. */
 export const NBD_BLOCK_MIN = 512;
@@ -15,12 +16,6 @@ export const NBD_CONNECTIONS_MAX = 16;
 export const NBD_REQUESTS_MAX = 256;
 /** Bytes of the payloads of all connections of an export at a time, but at least one request each. */
 export const NBD_PAYLOAD_BYTES_TOTAL = 96 << 20;
-/** Buffers are taken in chunks of this size: a request of 1 MiB with its header fits, a larger one has a buffer of its own. */
-export const NBD_CHUNK_BYTES = (1 << 20) + (128 << 10);
-/** A chunk with less room than this at its end is left for the next one. */
-export const NBD_CHUNK_ROOM_MIN = 64 << 10;
-/** Free chunks that an idle connection keeps. */
-export const NBD_CHUNKS_KEPT = 1;
 
 /** Data of one handshake option; longer ones end the connection. */
 export const NBD_OPTION_BYTES_MAX = 8192;
@@ -29,9 +24,7 @@ export const NBD_OPTIONS_MAX = 64;
 export const NBD_HANDSHAKE_TIMEOUT_MS = 30_000;
 /** Zeros are written in pieces of this. */
 export const NBD_ZEROES_PIECE = 1 << 20;
-export const NBD_TRIM_CHUNKS_AFTER_MS = 5000;
 
 assert(NBD_REQUEST_BYTES >= FRAME_HEADROOM, 'the header of a request is room enough for the header of a frame');
-assert(NBD_CHUNK_BYTES >= 2 * NBD_CHUNK_ROOM_MIN, 'a chunk is worth its switch');
-assert(NBD_CHUNK_ROOM_MIN > NBD_OPTION_BYTES_MAX + 16, 'an option of the handshake fits the room of a chunk');
+assert(STREAM_ROOM_MIN > NBD_OPTION_BYTES_MAX + 16, 'an option of the handshake fits the room of a chunk');
 assert(NBD_PAYLOAD_BYTES_TOTAL >= NBD_PAYLOAD_MAX + NBD_REPLY_BYTES, 'the longest request is let in');

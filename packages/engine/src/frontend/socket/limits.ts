@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { FRAME_HEADER_BYTES } from '../../protocol/replica-frame.ts';
 import { FRAME_HEADROOM } from '../frontend.ts';
-import { NBD_CHUNK_BYTES } from '../nbd/nbd-limits.ts';
 
 /** Longest read or write; tgt cuts requests far below it. A longer write ends the connection, a longer read is refused. */
 export const SOCKET_PAYLOAD_MAX = 32 << 20;
@@ -12,12 +11,8 @@ export const SOCKET_CONNECTIONS_MAX = 16;
 export const SOCKET_REQUESTS_MAX = 1024;
 /** Bytes of the payloads of all connections at a time. */
 export const SOCKET_PAYLOAD_BYTES_TOTAL = 96 << 20;
-/** A received chunk with less room than this at its end is left for the next one. */
-export const SOCKET_ROOM_MIN = 64 << 10;
-export const SOCKET_TRIM_AFTER_MS = 5000;
 /** Length of a unix socket's path that liblonghorn accepts. */
 export const SOCKET_PATH_CHARS_MAX = 107;
 
 assert(FRAME_HEADER_BYTES >= FRAME_HEADROOM, 'the header of a request is room enough for the header of a frame');
 assert(SOCKET_PAYLOAD_BYTES_TOTAL >= SOCKET_PAYLOAD_MAX, 'the longest request is let in');
-assert(NBD_CHUNK_BYTES >= 2 * SOCKET_ROOM_MIN, 'a chunk is worth its switch');

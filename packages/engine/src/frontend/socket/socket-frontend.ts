@@ -11,13 +11,9 @@ import type { Logger } from 'pino';
 import { socketLinksDirectory } from '../cleanup.ts';
 import type { BlockTarget, Frontend } from '../frontend.ts';
 import { isVolumeName } from '../fuse/device-paths.ts';
-import { PayloadBudget } from '../nbd/payload-budget.ts';
-import {
-  SOCKET_CONNECTIONS_MAX,
-  SOCKET_PATH_CHARS_MAX,
-  SOCKET_PAYLOAD_BYTES_TOTAL,
-  SOCKET_TRIM_AFTER_MS,
-} from './limits.ts';
+import { STREAM_TRIM_AFTER_MS } from '../stream/limits.ts';
+import { PayloadBudget } from '../stream/payload-budget.ts';
+import { SOCKET_CONNECTIONS_MAX, SOCKET_PATH_CHARS_MAX, SOCKET_PAYLOAD_BYTES_TOTAL } from './limits.ts';
 import { SocketConnection } from './socket-connection.ts';
 
 const DIRECTORY_DEFAULT = '/var/run';
@@ -81,13 +77,13 @@ export const openSocketFrontend = async (options: SocketOptions): Promise<Fronte
     server.once('error', reject);
     server.listen(path, listening);
   });
-  const timer = setInterval(() => connections.forEach((connection) => connection.trim()), SOCKET_TRIM_AFTER_MS);
+  const timer = setInterval(() => connections.forEach((connection) => connection.stream.trim()), STREAM_TRIM_AFTER_MS);
   timer.unref();
   const end = async (): Promise<void> => {
     state = 'closing';
     clearInterval(timer);
     const closed = new Promise<void>((done) => server.close(() => done()));
-    for (const connection of connections) connection.leave();
+    for (const connection of connections) connection.stream.leave();
     settle();
     await Promise.all([closed, idle.promise]);
     state = 'down';

@@ -6,7 +6,7 @@ import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { DirectWriter } from '../../io/node/direct-writer.ts';
 import { ChunkPool, type Chunk } from './chunk-pool.ts';
-import { NBD_CHUNK_BYTES } from './nbd-limits.ts';
+import { STREAM_CHUNK_BYTES } from './limits.ts';
 
 export class ReplyQueue {
   private readonly socket: Socket;
@@ -29,7 +29,7 @@ export class ReplyQueue {
   /** Room for a reply: the last `bytes` before `filled` of the chunk. */
   reserve(bytes: number): Chunk {
     let chunk = this.chunks.current;
-    if (chunk.uses === 0 && chunk.buffer.length === NBD_CHUNK_BYTES) chunk.filled = 0;
+    if (chunk.uses === 0 && chunk.buffer.length === STREAM_CHUNK_BYTES) chunk.filled = 0;
     if (chunk.buffer.length - chunk.filled < bytes) chunk = this.chunks.next(bytes);
     chunk.uses++;
     chunk.filled += bytes;

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
-import { NBD_CHUNK_BYTES, NBD_CHUNKS_KEPT } from './nbd-limits.ts';
+import { STREAM_CHUNK_BYTES, STREAM_CHUNKS_KEPT } from './limits.ts';
 
 export interface Chunk {
   readonly buffer: Buffer;
@@ -19,14 +19,14 @@ export class ChunkPool {
   current: Chunk;
 
   constructor() {
-    this.current = this.make(NBD_CHUNK_BYTES);
+    this.current = this.make(STREAM_CHUNK_BYTES);
   }
 
   /** A chunk that holds at least `bytes` from its front; the one before lives on until its uses end. */
   next(bytes: number): Chunk {
     const before = this.current;
-    const spare = bytes <= NBD_CHUNK_BYTES ? this.free.pop() : undefined;
-    this.current = spare ?? this.make(Math.max(bytes, NBD_CHUNK_BYTES));
+    const spare = bytes <= STREAM_CHUNK_BYTES ? this.free.pop() : undefined;
+    this.current = spare ?? this.make(Math.max(bytes, STREAM_CHUNK_BYTES));
     if (before.uses === 0) this.giveBack(before);
     return this.current;
   }
@@ -40,12 +40,12 @@ export class ChunkPool {
 
   /** Nothing has happened for a while: memory goes back. */
   trim(): void {
-    this.free.length = Math.min(this.free.length, NBD_CHUNKS_KEPT);
+    this.free.length = Math.min(this.free.length, STREAM_CHUNKS_KEPT);
   }
 
   private giveBack(chunk: Chunk): void {
     chunk.filled = 0;
-    if (chunk.buffer.length === NBD_CHUNK_BYTES) this.free.push(chunk);
+    if (chunk.buffer.length === STREAM_CHUNK_BYTES) this.free.push(chunk);
   }
 
   private make(bytes: number): Chunk {
