@@ -7,6 +7,7 @@
  *     --size MIB        of the volume, all written before (1024)
  *     --folder F        where the replicas lie; a folder of its own is made there (the system's temporary folder)
  *     --jobs TEXT       only jobs whose name contains it
+ *     --required        only jobs of which something is demanded
  *     --only NAME       only this system: ours, quorum, peer
  *     --volume URI      measures a volume that runs already, instead of processes started here; `nx run e2e:bench` does so
  *     --pids N,N        its engine's and replicas' processes, for CPU and memory
@@ -42,6 +43,7 @@ const { values } = parseArgs({
     size: { type: 'string', default: '1024' },
     folder: { type: 'string', default: tmpdir() },
     jobs: { type: 'string', default: '' },
+    required: { type: 'boolean', default: false },
     only: { type: 'string', default: '' },
     volume: { type: 'string', default: '' },
     pids: { type: 'string', default: '' },
@@ -61,7 +63,7 @@ const pids = values.pids === '' ? [] : values.pids.split(',').map(Number);
 if (values.volume !== '' && !(pids.length > 0 && pids.every((pid) => Number.isInteger(pid) && pid > 0))) {
   throw new Error('--volume wants --pids of its processes');
 }
-const jobs = JOBS.filter((job) => job.name.includes(values.jobs));
+const jobs = JOBS.filter((job) => job.name.includes(values.jobs) && (!values.required || job.required > 0));
 
 const rounds = loadRounds(values.results);
 const folder = mkdtempSync(join(values.folder, 'longhorn-bench-'));
