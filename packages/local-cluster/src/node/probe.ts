@@ -46,7 +46,9 @@ function targetOf(definition: JsonObject, container: ContainerSpec): ProbeTarget
   const tcp = objectAt(definition['tcpSocket']);
   if (tcp['port'] !== undefined) return { target: 'tcp', ports: [portOf(tcp['port'], container)] };
   const command = listAt(objectAt(definition['exec'])['command']).map(stringAt).join(' ');
-  const ports = [...command.matchAll(/\bnc -\w*z\w* (?:localhost|\$\{POD_IP:-localhost\}) (\d+)/g)].map((match) => Number(match[1]));
+  const ports = [...command.matchAll(/\bnc -\w*z\w* (?:localhost|\$\{POD_IP:-localhost\}) (\d+)/g)].map((match) =>
+    Number(match[1]),
+  );
   return ports.length > 0 ? { target: 'tcp', ports } : { target: 'none' };
 }
 
