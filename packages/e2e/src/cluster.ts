@@ -3,11 +3,12 @@
  * endpoint.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { createWriteStream, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { chownSync, createWriteStream, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { at, Kube, NAMESPACE } from './kube.ts';
 import { Rest } from './rest.ts';
 import { run } from './shell.ts';
+import { asNobody, NOBODY } from './unprivileged.ts';
 import { waitFor } from './wait.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
@@ -15,11 +16,19 @@ const PROGRAM = join(ROOT, 'packages/local-cluster/dist/local-cluster');
 const START_MS = 120_000;
 const STOP_MS = 60_000;
 
+export interface ClusterOptions {
+  /** for local-cluster, which passes NODE_OPTIONS and LONGHORN_POD_* on to all pods */
+  env?: NodeJS.ProcessEnv;
+  /** of each node's disk (a sparse file: only what is written is used) */
+  diskSize?: string;
+  /** `nobody`: root starts it without any privileges */
+  runsAs?: 'self' | 'nobody';
+}
+
 export class Cluster {
   readonly folder: string;
   private readonly instance: number;
-  private readonly extraEnv: NodeJS.ProcessEnv;
-  private readonly diskSize: string;
+  private readonly options: Required<ClusterOptions>;
   private child: ChildProcess | null = null;
   /** started by `npm start`: it is stopped by its lock file's process id and started in the background */
   private isForeign = false;
@@ -29,14 +38,11 @@ export class Cluster {
   /**
    * @param folder the cluster's data; made when missing
    * @param instance sets clusters on one machine apart: their addresses differ
-   * @param extraEnv for local-cluster, which passes NODE_OPTIONS and LONGHORN_POD_* on to all pods
-   * @param diskSize of each node's disk (a sparse file: only what is written is used)
    */
-  constructor(folder: string, instance: number, extraEnv: NodeJS.ProcessEnv = {}, diskSize = '12Gi') {
+  constructor(folder: string, instance: number, options: ClusterOptions = {}) {
     this.folder = folder;
     this.instance = instance;
-    this.extraEnv = extraEnv;
-    this.diskSize = diskSize;
+    this.options = { env: {}, diskSize: '12Gi', runsAs: 'self', ...options };
   }
 
   /** A cluster that somebody else has started. */
@@ -82,20 +88,20 @@ export class Cluster {
   /** Starts it and waits until volumes can be made on every node. */
   async start(): Promise<void> {
     mkdirSync(this.folder, { recursive: true });
-    const own = [
-      '--api-port',
-      '0',
-      '--ui-port',
-      '0',
-      '--instance',
-      String(this.instance),
-      '--disk-size',
-      this.diskSize,
-    ];
-    const args = ['up', '--dir', this.folder, '--nodes', '3', ...(this.isForeign ? [] : own)];
-    const child = spawn(PROGRAM, args, {
-      cwd: ROOT,
-      env: { ...process.env, ...this.extraEnv },
+    const { env, diskSize, runsAs } = this.options;
+    if (runsAs === 'nobody') chownSync(this.folder, NOBODY, NOBODY);
+    const own = ['--api-port', '0', '--ui-port', '0', '--instance', String(this.instance), '--disk-size', diskSize];
+    const { command, args } = this.program([
+      'up',
+      '--dir',
+      this.folder,
+      '--nodes',
+      '3',
+      ...(this.isForeign ? [] : own),
+    ]);
+    const child = spawn(command, args, {
+      cwd: this.folder,
+      env: { ...process.env, ...env, ...(runsAs === 'nobody' ? { HOME: this.folder } : {}) },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: this.isForeign,
     });
@@ -123,6 +129,16 @@ export class Cluster {
       () => tail,
     );
     if (state === 'ended') throw new Error(`local-cluster ended with ${child.exitCode}:\n${tail}`);
+  }
+
+  private program(args: string[]): { command: string; args: string[] } {
+    return this.options.runsAs === 'nobody' ? asNobody(PROGRAM, args) : { command: PROGRAM, args };
+  }
+
+  /** Removes it with all its data, after its end; a cluster that was never started is no error. */
+  async remove(): Promise<void> {
+    const { command, args } = this.program(['reset', '--dir', this.folder]);
+    if (existsSync(join(this.folder, 'cluster-id'))) await run(command, args);
   }
 
   /** All nodes can take replicas, the engine image is deployed, REST answers. */

@@ -29,9 +29,9 @@ describe('a prober', () => {
     const begunMs = Date.now();
     const prober = new IoProber(file, PROBED_BYTES, journal());
     try {
-      expect(await prober.longest(begunMs, 60_000)).toMatch(/^\d+ ms \(a (read|write); \d+ probed\)$/);
+      expect(await prober.longestMs(begunMs)).toBeGreaterThan(0);
       writeFileSync(journal(), `${begunMs} ${begunMs + 70_000} write\n`, { flag: 'a' });
-      await expect(prober.longest(begunMs, 60_000)).rejects.toThrow('a single write waited 70000 ms');
+      expect(await prober.longestMs(begunMs)).toBe(70_000);
       await prober.stop();
     } finally {
       prober.kill();
@@ -40,6 +40,6 @@ describe('a prober', () => {
 
   it('that meets an error says so', async () => {
     const prober = new IoProber(join(folder, 'missing'), 0, journal());
-    await expect(prober.longest(Date.now(), 1000)).rejects.toThrow('ENOENT');
+    await expect(prober.longestMs(Date.now())).rejects.toThrow('ENOENT');
   });
 });

@@ -45,7 +45,7 @@ if (!root) console.log('full disks: skipped, small file systems want root');
 
 describe.skipIf(!root)('full disks', () => {
   const folder = mkdtempSync(join(tmpdir(), 'longhorn-full-disk-'));
-  const cluster = new Cluster(join(folder, 'cluster'), 23, {}, '1Gi');
+  const cluster = new Cluster(join(folder, 'cluster'), 25, { diskSize: '1Gi' });
   const history = new BlockHistory();
   let device: NbdClient;
 

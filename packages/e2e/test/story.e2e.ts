@@ -7,15 +7,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { Cluster } from '../src/cluster.ts';
-import { endStory, STEPS } from '../src/story/steps.ts';
 import type { StoryContext } from '../src/story/context.ts';
-import { releaseMounts } from '../src/story/context.ts';
-
-/** Steps 8 and 9 are left to `npm run demo` until they were seen to pass here: 8 was changed last and not run since. */
-const STEPS_IN_TESTS = STEPS;
-console.log(
-  `story: ${STEPS.length - STEPS_IN_TESTS.length} of ${STEPS.length} steps are not run here, see story.e2e.ts`,
-);
+import { FileSystems } from '../src/story/file-system.ts';
+import { stepsWith } from '../src/story/steps.ts';
 
 const root = process.getuid?.() === 0;
 if (!root) console.log('story with block devices: skipped, it wants root');
@@ -31,8 +25,7 @@ describe.skipIf(!root)('the story with block devices', () => {
     get rest() {
       return cluster.rest;
     },
-    workDir: join(folder, 'work'),
-    tree: resolve(import.meta.dirname, '../../../node_modules'),
+    medium: new FileSystems(join(folder, 'work'), resolve(import.meta.dirname, '../../../node_modules')),
     log: (text) => console.log(`    ${text}`),
     figures: new Map(),
   };
@@ -42,12 +35,12 @@ describe.skipIf(!root)('the story with block devices', () => {
   });
 
   afterAll(async () => {
-    endStory();
-    await releaseMounts(context);
+    await context.medium.release();
     await cluster.stop();
+    await cluster.remove();
     rmSync(folder, { recursive: true, force: true });
     for (const [name, figure] of context.figures) console.log(`    ${name}: ${figure}`);
   });
 
-  for (const step of STEPS_IN_TESTS) it(step.title, () => step.run(context));
+  for (const step of stepsWith(context.medium)) it(step.title, () => step.run(context));
 });

@@ -41,7 +41,7 @@ if (process.getuid?.() !== 0)
 const folder = mkdtempSync(join(tmpdir(), 'longhorn-chaos-'));
 const canary = pathToFileURL(join(import.meta.dirname, 'no-fdatasync.mjs')).href;
 const env = values.canary === '' ? {} : { NODE_OPTIONS: `--import ${canary}` };
-const cluster = new Cluster(join(folder, 'cluster'), instance, env);
+const cluster = new Cluster(join(folder, 'cluster'), instance, { env });
 console.log(`seed ${seed}, ${rounds} rounds${values.canary === '' ? '' : `, canary ${values.canary}`}`);
 let failed = false;
 let violation = '';

@@ -49,7 +49,7 @@ async function remains(cluster: Cluster, subjects: Subject[], nodes: readonly st
   if (folders.toSorted().join() !== expected.toSorted().join() || folders.length !== copies)
     problems.push(`replica folders ${folders.join(', ')} for ${copies} replicas ${expected.join(', ')}`);
 
-  const { loops, mounts } = await inventory(cluster.folder, []);
+  const { loops, mounts } = inventory(cluster.folder, []);
   if (loops.length !== nodes.length) problems.push(`loop devices: ${loops.join('; ')}`);
   if (mounts.length !== nodes.length) problems.push(`mounts: ${mounts.join('; ')}`);
   const orphans = await cluster.kube.list('orphans');

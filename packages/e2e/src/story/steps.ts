@@ -1,17 +1,13 @@
 /**
- * The story that must work: a file system on a volume of three replicas that loses a replica, a node and its engine,
- * and still holds every byte. Each step leaves the system healthy for the next one.
+ * The story that must work: a volume of three replicas in use that loses a replica, a node and its engine, and still
+ * holds every byte. What uses it, a file system or a client that knows its blocks, is the medium.
  */
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
 import { at } from '../kube.ts';
 import { inventory, replicaFolders } from '../leftovers.ts';
-import { IoProber, PROBED_BYTES } from '../io-prober.ts';
+import { parseNbdUri } from '../nbd-client.ts';
 import { engineProcess, replicaProcess } from '../processes.ts';
 import { mergedChecksums } from '../replica-contents.ts';
-import { run } from '../shell.ts';
-import { missingRows, readJournal } from '../sqlite-writer.ts';
-import { copyTree, treeChecksum } from '../tree.ts';
 import {
   attach,
   deleteVolume,
@@ -26,41 +22,54 @@ import {
   waitRobustness,
 } from '../volumes.ts';
 import { waitFor } from '../wait.ts';
-import { fsck, GIB, mount, releaseMounts, unmount, Writer, type Step, type StoryContext } from './context.ts';
+import { GIB, type Medium, type Step, type StoryContext, type StoryWriter, type Tenant } from './context.ts';
 
 /** the volume of three replicas, on node-1 */
 const STORY = 'story';
 /** the volume of two replicas, on node-2 */
 const PAIR = 'pair';
 
-const mountOf = (context: StoryContext, volume: string): string => join(context.workDir, 'mnt', volume);
-const device = (volume: string): string => `/dev/longhorn/${volume}`;
+/** A rebuild begins within this time after the loss of a replica. */
+const REBUILD_BEGINS_MS = 10_000;
 
-/** The longest that a single I/O may wait. A commit is several; its figure is printed. */
+const story = (context: StoryContext): Tenant => context.medium.tenant(STORY);
+const pair = (context: StoryContext): Tenant => context.medium.tenant(PAIR);
+
+/** The longest that a single I/O may wait, on a machine that has time for it. */
 const KILLED_IO_MS = 1_000;
 const CUT_IO_MS = 10_000;
-/** The file system ends before the prober's region. */
-const FILE_SYSTEM_BYTES = 2 * GIB - PROBED_BYTES;
+const ENGINE_IO_MS = 60_000;
 
-let writer: Writer | null = null;
-let prober: IoProber | null = null;
+/**
+ * Notes the longest wait of one I/O since the point `from`, and throws when it was too long: longer than allowed, and than
+ * what I/Os had to wait before for want of the machine's time.
+ */
+async function judgeWait(context: StoryContext, from: number, limitMs: number, around: string): Promise<string> {
+  const longest = await runningWriter().longestMs(from);
+  const text = `longest I/O ${longest.toFixed(0)} ms (${calmMs.toFixed(0)} ms undisturbed)`;
+  context.figures.set(`around ${around}`, text);
+  if (longest > limitMs + calmMs) throw new Error(`around ${around}: ${text}, at most ${limitMs} ms are allowed`);
+  return text;
+}
 
-function runningWriter(): Writer {
+/** Where the volume can be used now. */
+async function endpointOf(context: StoryContext, volume: string): Promise<string> {
+  const endpoint = at(await engineOf(context, volume), 'status.endpoint');
+  return typeof endpoint === 'string' ? endpoint : '';
+}
+
+/** Whether the device node or the socket of an endpoint is there. */
+function isThere(endpoint: string): boolean {
+  return endpoint !== '' && existsSync(endpoint.startsWith('/') ? endpoint : parseNbdUri(endpoint).path);
+}
+
+let writer: StoryWriter | null = null;
+/** the longest that one I/O waited before anything was struck */
+let calmMs = 0;
+
+function runningWriter(): StoryWriter {
   if (writer === null) throw new Error('step 2 starts the writer');
   return writer;
-}
-
-function runningProber(): IoProber {
-  if (prober === null) throw new Error('step 2 starts the prober');
-  return prober;
-}
-
-/** Ends what a failed story left running. */
-export function endStory(): void {
-  writer?.kill();
-  writer = null;
-  prober?.kill();
-  prober = null;
 }
 
 const create: Step = {
@@ -88,70 +97,45 @@ const create: Step = {
   },
 };
 
-const fill: Step = {
-  title: '2. A file system, a real tree, a database that commits',
+const fill = (medium: Medium): Step => ({
+  title: `2. Content: ${medium.promises.fill}`,
   async run(context) {
-    for (const name of [STORY, PAIR]) {
-      const size = name === STORY ? [`${FILE_SYSTEM_BYTES / 1024}k`] : [];
-      await run('mkfs.ext4', ['-q', '-F', device(name), ...size]);
-      await mount(device(name), mountOf(context, name));
-    }
-    const start = performance.now();
-    await copyTree(context.tree, join(mountOf(context, STORY), 'tree'));
-    await run('sync', ['-f', mountOf(context, STORY)]);
-    const { files, checksum } = await treeChecksum(join(mountOf(context, STORY), 'tree'));
-    const source = await treeChecksum(context.tree);
-    if (source.checksum !== checksum) throw new Error('the copied tree differs from its source');
-    context.log(`${files} files copied and compared in ${((performance.now() - start) / 1000).toFixed(0)} s`);
-    writer = new Writer(context, join(mountOf(context, STORY), 'entries.db'), 'story');
+    for (const tenant of [STORY, PAIR]) await medium.tenant(tenant).begin(await endpointOf(context, tenant), true);
+    context.log(await story(context).fill());
+    writer = medium.write(STORY);
     await writer.progress(50, 30_000);
-    prober = new IoProber(device(STORY), FILE_SYSTEM_BYTES, join(context.workDir, 'prober.journal'));
-    const pairFile = join(mountOf(context, PAIR), 'flushed');
-    writeFileSync(pairFile, 'flushed before the power-cut\n'.repeat(10_000), { flush: true });
-    await run('sync', ['-f', mountOf(context, PAIR)]);
+    await pair(context).mark('flushed before the power-cut');
   },
-};
+});
 
 const loseReplica: Step = {
   title: '3. kill -9 one replica process: degraded, rebuilt by what differs, healthy',
   async run(context) {
     const target = (await replicasOf(context, STORY)).find((replica) => at(replica, 'spec.nodeID') === 'node-3');
     if (target === undefined) throw new Error('the volume has no replica on node-3');
-    const before = runningWriter().rows();
-    const begunMs = Date.now();
+    const before = runningWriter().point();
+    calmMs = await runningWriter().longestMs(0, before);
     process.kill(replicaProcess(context.cluster.folder, 'node-3', target.metadata.name).pid, 'SIGKILL');
     const killed = performance.now();
     await waitRobustness(context, STORY, 'degraded', 10_000);
     await waitFor(
       'the rebuild starts',
-      10_000,
+      REBUILD_BEGINS_MS,
       async () => (await replicaModes(context, STORY)).includes('WO'),
       () => describeVolume(context, STORY),
     );
     const started = performance.now() - killed;
     await waitHealthy(context, STORY, 180_000);
     await runningWriter().progress(20, 10_000);
-    const longest = runningWriter().longestMs(before);
-    context.log(
-      `rebuild began after ${started.toFixed(0)} ms, healthy after ${((performance.now() - killed) / 1000).toFixed(1)} s, longest commit ${longest.toFixed(0)} ms`,
-    );
-    context.figures.set('longest commit around a killed replica', `${longest.toFixed(0)} ms`);
-    await noteLongestIo(context, 'a killed replica', begunMs, KILLED_IO_MS);
+    const healthy = ((performance.now() - killed) / 1000).toFixed(1);
+    const waited = await judgeWait(context, before, KILLED_IO_MS, 'a killed replica');
+    context.log(`rebuild began after ${started.toFixed(0)} ms, healthy after ${healthy} s, ${waited}`);
   },
 };
 
-async function noteLongestIo(context: StoryContext, around: string, sinceMs: number, limitMs: number): Promise<void> {
-  const longest = await runningProber().longest(sinceMs, limitMs);
-  context.figures.set(`longest single I/O around ${around}`, longest);
-  context.log(`longest single I/O: ${longest}`);
-}
-
 async function cutNode2(context: StoryContext): Promise<void> {
   await context.cluster.powerCut('node-2');
-  // The mount of the node that lost power is gone with it.
-  await run('umount', ['-l', mountOf(context, PAIR)]).catch((error: unknown) => {
-    if (!(error instanceof Error) || !/not mounted/.test(error.message)) throw error;
-  });
+  await pair(context).lost();
 }
 
 /** Healthy by replacements; the object of the replica that stays away may be there until its node returns. */
@@ -188,32 +172,27 @@ async function spread(context: StoryContext, volume: string): Promise<void> {
 const loseNode: Step = {
   title: '4. Power-cut of a node: no long wait, its replicas are reused when it returns, replaced when it stays away',
   async run(context) {
-    const before = runningWriter().rows();
-    const begunMs = Date.now();
+    const before = runningWriter().point();
     const names = async (): Promise<string[]> => (await replicasOf(context, STORY)).map((r) => r.metadata.name).sort();
     const replicas = await names();
     await cutNode2(context);
     await waitRobustness(context, STORY, 'degraded', 30_000);
     // Its ticket goes to another node; exactly half of its replicas is left, the control plane confirms.
     await context.rest.action(PAIR, 'detach', { forceDetach: true });
-    await attach(context, PAIR, 'node-1');
-    await mount(device(PAIR), mountOf(context, PAIR));
-    const flushed = readFileSync(join(mountOf(context, PAIR), 'flushed'), 'utf8');
-    if (flushed !== 'flushed before the power-cut\n'.repeat(10_000))
-      throw new Error('flushed data is gone from the pair');
+    await pair(context).begin(await attach(context, PAIR, 'node-1'), false);
+    const mark = await pair(context).readMark();
+    if (mark !== 'flushed before the power-cut') throw new Error(`flushed data is gone from the pair: ${mark}`);
     await context.cluster.powerOn('node-2');
     await waitHealthy(context, STORY, 180_000);
     await waitHealthy(context, PAIR, 180_000);
     const after = await names();
     if (after.join() !== replicas.join())
       throw new Error(`replicas were not reused: ${replicas.join()} became ${after.join()}`);
-    const longest = runningWriter().longestMs(before);
-    context.figures.set('longest commit around a power-cut', `${longest.toFixed(0)} ms`);
-    context.log(`returned and reused; longest commit ${longest.toFixed(0)} ms`);
-    await noteLongestIo(context, 'a power-cut', begunMs, CUT_IO_MS);
+    context.log(`returned and reused; ${await judgeWait(context, before, CUT_IO_MS, 'a power-cut')}`);
 
     await setSetting(context, 'replica-replenishment-wait-interval', '5');
     await setSetting(context, 'replica-soft-anti-affinity', 'true');
+    const again = runningWriter().point();
     await context.cluster.powerCut('node-2');
     await waitRobustness(context, STORY, 'degraded', 30_000);
     for (const name of [STORY, PAIR]) await waitReplaced(context, name);
@@ -235,44 +214,30 @@ const loseNode: Step = {
       },
       () => replicaFolders(context.cluster.folder).join('\n'),
     );
-    context.log('stayed away and replaced; nothing left over');
+    const waited = await judgeWait(context, again, CUT_IO_MS, 'a power-cut with replacement');
+    context.log(`stayed away and replaced, nothing left over; ${waited}`);
     await spread(context, STORY);
   },
 };
 
-const loseEngine: Step = {
-  title: '5. kill -9 the engine: the device stays, the writer sees no error, every committed row is there',
+const loseEngine = (medium: Medium): Step => ({
+  title: `5. kill -9 the engine: ${medium.promises.engineDies}`,
   async run(context) {
     const engine = await engineOf(context, STORY);
-    const before = runningWriter().rows();
-    const begunMs = Date.now();
+    const before = runningWriter().point();
     process.kill(engineProcess(context.cluster.folder, 'node-1', engine.metadata.name).pid, 'SIGKILL');
     const killed = performance.now();
     await runningWriter().progress(20, 60_000);
-    const longest = runningWriter().longestMs(before);
-    context.figures.set('longest commit around a killed engine', `${longest.toFixed(0)} ms`);
-    context.log(`the writer went on after ${((performance.now() - killed) / 1000).toFixed(1)} s`);
+    const goesOn = ((performance.now() - killed) / 1000).toFixed(1);
+    const waited = await judgeWait(context, before, ENGINE_IO_MS, 'a killed engine');
+    context.log(`the writer went on after ${goesOn} s; ${waited}`);
     await waitHealthy(context, STORY, 180_000);
-    await noteLongestIo(context, 'a killed engine', begunMs, 60_000);
-    await runningProber().stop();
-    await runningWriter().stop();
-    const committed = readJournal(runningWriter().journal).committed;
-    const missing = missingRows(join(mountOf(context, STORY), 'entries.db'), committed);
-    if (missing.length > 0)
-      throw new Error(
-        `${missing.length} of ${committed.length} committed rows are gone: ${missing.slice(0, 5).join()}`,
-      );
-    await unmount(mountOf(context, STORY));
-    await fsck(device(STORY));
-    const raw = async (): Promise<string> =>
-      (await run('sh', ['-c', `dd if=${device(STORY)} bs=1M iflag=direct status=none | sha256sum`])).split(' ')[0] ??
-      '';
-    const [first, second] = [await raw(), await raw()];
-    if (first !== second) throw new Error('two reads of the device differ');
+    context.log(await runningWriter().stop());
+    await story(context).inspect(await endpointOf(context, STORY));
     await assertReplicasEqual(context);
-    context.log(`${committed.length} rows, all there; the replicas' contents are equal`);
+    context.log("two reads agree, and the replicas' contents are equal");
   },
-};
+});
 
 async function assertReplicasEqual(context: StoryContext): Promise<void> {
   const sums = await mergedChecksums(context, STORY);
@@ -281,44 +246,39 @@ async function assertReplicasEqual(context: StoryContext): Promise<void> {
   }
 }
 
-const snapshotAndRevert: Step = {
-  title: '6. Snapshot, write, revert: the tree is that of the snapshot',
+const snapshotAndRevert = (medium: Medium): Step => ({
+  title: `6. Snapshot, write, revert: ${medium.promises.revert}`,
   async run(context) {
-    const folder = mountOf(context, STORY);
-    await mount(device(STORY), folder);
-    const before = await treeChecksum(join(folder, 'tree'));
-    await run('sync', ['-f', folder]);
+    await story(context).begin(await endpointOf(context, STORY), false);
+    const before = await story(context).checksum();
     await context.rest.action(STORY, 'snapshotCreate', { name: 'before', labels: {} });
-    rmSync(join(folder, 'tree', 'vitest'), { recursive: true, force: true });
-    writeFileSync(join(folder, 'tree', 'added-after'), 'not in the snapshot\n'.repeat(100_000), { flush: true });
-    await unmount(folder);
+    await story(context).change();
+    if ((await story(context).checksum()) === before)
+      throw new Error('the content has not changed: a revert shows nothing');
+    await story(context).end();
     await detach(context, STORY);
     await attach(context, STORY, 'node-1', true);
     await context.rest.action(STORY, 'snapshotRevert', { name: 'before' });
     await detach(context, STORY);
-    await attach(context, STORY, 'node-1');
-    await mount(device(STORY), folder);
-    const after = await treeChecksum(join(folder, 'tree'));
-    if (after.checksum !== before.checksum || existsSync(join(folder, 'tree', 'added-after'))) {
-      throw new Error(`the revert gave ${JSON.stringify(after)}, the snapshot had ${JSON.stringify(before)}`);
-    }
+    await story(context).begin(await attach(context, STORY, 'node-1'), false);
+    const after = await story(context).checksum();
+    if (after !== before) throw new Error(`the revert gave ${after}, the snapshot had ${before}`);
     await waitHealthy(context, STORY);
-    context.log(`${after.files} files are those of the snapshot`);
+    context.log(after);
   },
-};
+});
 
 const restart: Step = {
   title: '7. Stop everything with SIGTERM, start again: volumes, data and states are back',
   async run(context) {
-    const folder = mountOf(context, STORY);
-    const before = await treeChecksum(join(folder, 'tree'));
-    await unmount(folder);
-    await unmount(mountOf(context, PAIR));
+    const before = await story(context).checksum();
+    await story(context).end();
+    await pair(context).end();
     const epochs = new Map<string, number>();
     for (const name of [STORY, PAIR]) epochs.set(name, Number(at(await engineOf(context, name), 'spec.epoch')));
     await context.cluster.stop();
-    const left = await inventory(context.cluster.folder, [STORY, PAIR]);
-    const rest = [...left.processes, ...left.mounts, ...left.loops, ...left.devices];
+    const left = inventory(context.cluster.folder, [STORY, PAIR]);
+    const rest = [...left.processes, ...left.mounts, ...left.loops, ...left.devices, ...left.sockets];
     if (rest.length > 0) throw new Error(`the stopped system left:\n${rest.join('\n')}`);
     await context.cluster.start();
     for (const [name, epoch] of epochs) {
@@ -327,43 +287,41 @@ const restart: Step = {
         `volume ${name} has a new engine and its device`,
         120_000,
         async () =>
-          Number(at(await engineOf(context, name), 'status.currentEpoch')) > epoch && existsSync(device(name)),
+          Number(at(await engineOf(context, name), 'status.currentEpoch')) > epoch &&
+          isThere(await endpointOf(context, name)),
         () => describeVolume(context, name),
       );
       await waitHealthy(context, name, 120_000);
     }
-    await mount(device(STORY), folder);
-    const after = await treeChecksum(join(folder, 'tree'));
-    if (after.checksum !== before.checksum) throw new Error('the tree differs after a restart');
-    await unmount(folder);
-    context.log('the same tree, both volumes attached and healthy again');
+    await story(context).begin(await endpointOf(context, STORY), false);
+    const after = await story(context).checksum();
+    if (after !== before) throw new Error(`after the restart the content is ${after}, it was ${before}`);
+    await story(context).end();
+    context.log('the same content, both volumes attached and healthy again');
   },
 };
 
 const newestDataOnly: Step = {
   title: '8. Older data is never served: C, then B, then A lose power; B and C wait for A',
   async run(context) {
-    const folder = mountOf(context, STORY);
-    const mark = (text: string): void => writeFileSync(join(folder, 'mark'), text, { flush: true });
-    await mount(device(STORY), folder);
-    mark('all three');
+    await story(context).begin(await endpointOf(context, STORY), false);
+    await story(context).mark('all three');
     await detach(context, PAIR);
     await context.cluster.powerCut('node-3');
     await waitRobustness(context, STORY, 'degraded', 30_000);
-    mark('without C');
+    await story(context).mark('without C');
     await context.cluster.powerCut('node-2');
     // An idle engine notices nothing; the write does.
-    mark('A alone');
+    await story(context).mark('A alone');
     await waitFor(
       'the volume goes on with A alone',
       30_000,
       async () => (await replicaModes(context, STORY)).filter((mode) => mode === 'RW').length === 1,
       () => describeVolume(context, STORY),
     );
-    await run('sync', ['-f', folder]);
+    await story(context).scribble();
     await context.cluster.powerCut('node-1');
-    // The cut took the node's mounts along; one that was made by us elsewhere is let go here.
-    await releaseMounts(context);
+    await story(context).lost();
     await Promise.all([context.cluster.powerOn('node-2'), context.cluster.powerOn('node-3')]);
     await context.rest.action(STORY, 'detach', { forceDetach: true });
     await context.rest.action(STORY, 'attach', { hostId: 'node-2', attachmentID: '', disableFrontend: false });
@@ -381,10 +339,11 @@ const newestDataOnly: Step = {
     context.log(`B and C are back, the volume waits for ${holder}`);
     await context.cluster.powerOn('node-1');
     await waitHealthy(context, STORY, 300_000);
-    await mount(device(STORY), folder);
-    const seen = readFileSync(join(folder, 'mark'), 'utf8');
-    if (seen !== 'A alone') throw new Error(`the newest data is gone: mark says ${JSON.stringify(seen)}`);
-    await unmount(folder);
+    await story(context).begin(await endpointOf(context, STORY), false);
+    const seen = await story(context).readMark();
+    if (seen !== 'A alone') throw new Error(`the newest data is gone: the mark says ${JSON.stringify(seen)}`);
+    context.log(await story(context).scribbled());
+    await story(context).end();
     await assertReplicasEqual(context);
     context.log('A is back: all flushed data, B and C in line');
   },
@@ -400,8 +359,8 @@ const deleteAll: Step = {
       'everything of the volumes is gone',
       60_000,
       async () => {
-        const left = await inventory(context.cluster.folder, [STORY, PAIR]);
-        const ours = [...left.mounts, ...left.loops, ...left.processes].filter((line) =>
+        const left = inventory(context.cluster.folder, [STORY, PAIR]);
+        const ours = [...left.mounts, ...left.loops, ...left.processes, ...left.sockets].filter((line) =>
           new RegExp(`\\b(${STORY}|${PAIR})\\b`).test(line),
         );
         return ours.length === 0 && left.devices.length === 0 && replicaFolders(context.cluster.folder).length === 0;
@@ -409,7 +368,7 @@ const deleteAll: Step = {
       async () =>
         JSON.stringify(
           {
-            left: await inventory(context.cluster.folder, [STORY, PAIR]),
+            left: inventory(context.cluster.folder, [STORY, PAIR]),
             folders: replicaFolders(context.cluster.folder),
           },
           null,
@@ -419,14 +378,17 @@ const deleteAll: Step = {
   },
 };
 
-export const STEPS: Step[] = [
-  create,
-  fill,
-  loseReplica,
-  loseNode,
-  loseEngine,
-  snapshotAndRevert,
-  restart,
-  newestDataOnly,
-  deleteAll,
-];
+/** The steps, each of which leaves the system healthy for the next one. */
+export function stepsWith(medium: Medium): Step[] {
+  return [
+    create,
+    fill(medium),
+    loseReplica,
+    loseNode,
+    loseEngine(medium),
+    snapshotAndRevert(medium),
+    restart,
+    newestDataOnly,
+    deleteAll,
+  ];
+}
