@@ -3,7 +3,7 @@
  * file systems. Root starts the cluster as `nobody`, so this is tested wherever the tests run.
  * The steps build on each other: the first that fails ends the run.
  */
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chownSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, it } from 'vitest';
@@ -11,14 +11,14 @@ import { Cluster } from '../src/cluster.ts';
 import { Blocks } from '../src/story/blocks.ts';
 import type { StoryContext } from '../src/story/context.ts';
 import { stepsWith } from '../src/story/steps.ts';
+import { NOBODY } from '../src/unprivileged.ts';
 
 const SEED = 1;
 
 describe('the story over NBD, without root', () => {
   const folder = mkdtempSync(join(tmpdir(), 'longhorn-story-nbd-'));
-  // The cluster's user passes through to a folder of its own.
-  chmodSync(folder, 0o711);
   const runsAs = process.getuid?.() === 0 ? 'nobody' : 'self';
+  if (runsAs === 'nobody') chownSync(folder, NOBODY, NOBODY);
   const cluster = new Cluster(join(folder, 'cluster'), 23, { runsAs });
   const context: StoryContext = {
     cluster,

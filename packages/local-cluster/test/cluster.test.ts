@@ -54,12 +54,13 @@ interface Ready {
   self: number;
 }
 
-/** A process that has ended but was not waited for has no environment any more. */
+/** A process that has ended but was not waited for has no environment any more: root reads none, others may not read it. */
 const isAlive = (pid: number): boolean => {
   try {
     return readFileSync(`/proc/${pid}/environ`, 'latin1') !== '';
   } catch (error) {
-    if (error instanceof Error && 'code' in error && ['ENOENT', 'ESRCH'].includes(String(error.code))) return false;
+    if (error instanceof Error && 'code' in error && ['ENOENT', 'ESRCH', 'EACCES'].includes(String(error.code)))
+      return false;
     throw error;
   }
 };
@@ -214,7 +215,7 @@ describe('a cluster', () => {
       apiVersion: 'v1',
       kind: 'Service',
       metadata: { name: 's', namespace: 'default' },
-      spec: { selector: { app: 'x' }, ports: [{ port: 80, targetPort: 'web' }] },
+      spec: { selector: { app: 'x' }, ports: [{ port: 8080, targetPort: 'web' }] },
     },
     {
       apiVersion: 'apps/v1',
@@ -247,7 +248,7 @@ describe('a cluster', () => {
     expect(endpoints?.['subsets']).toMatchObject([{ addresses: [{ nodeName: 'node-1' }], ports: [{ port: 8000 }] }]);
     const service = on.operations.store.get(STORAGE.services, 'default', 's');
     const address = stringAt(valueAt(service ?? {}, 'spec', 'clusterIP'));
-    expect(await (await fetch(`http://${address}/`)).text()).toBe('node-1');
+    expect(await (await fetch(`http://${address}:8080/`)).text()).toBe('node-1');
   });
 
   it('is refused a folder, a port or addresses that somebody else has', async () => {
@@ -392,7 +393,7 @@ describe('a cluster', () => {
     const service = on.operations.store.get(STORAGE.services, 'default', 's');
     await on.powerCut('node-1');
     const address = stringAt(valueAt(service ?? {}, 'spec', 'clusterIP'));
-    await expect(fetch(`http://${address}/late`, { signal: AbortSignal.timeout(400) })).rejects.toThrow(/timeout/);
+    await expect(fetch(`http://${address}:8080/late`, { signal: AbortSignal.timeout(400) })).rejects.toThrow(/timeout/);
     const hex = pod
       .split('.')
       .toReversed()
