@@ -16,11 +16,18 @@ const healthyMsMax = 180_000;
 interface Condition {
   type: string;
   status: string;
+  message?: string;
 }
 interface Item {
   metadata: { name: string };
   spec?: { nodeName?: string };
-  status?: { state?: string; phase?: string; conditions?: Condition[]; containerStatuses?: { state: object }[] };
+  status?: {
+    state?: string;
+    phase?: string;
+    conditions?: Condition[];
+    containerStatuses?: { state: object }[];
+    diskStatus?: Record<string, { conditions?: Condition[] }>;
+  };
 }
 
 /** The API server's address with the token in it, from the kubeconfig; `null`: not written yet. */
@@ -72,6 +79,14 @@ async function uiAnswers(): Promise<boolean> {
 const has = (item: Item, type: string): boolean =>
   (item.status?.conditions ?? []).some((condition) => condition.type === type && condition.status === 'True');
 
+/** Why a node's disk takes no replica; `null`: it does, or nothing is known of it yet. */
+function fullDisk(node: Item): string | null {
+  for (const disk of Object.values(node.status?.diskStatus ?? {}))
+    for (const { type, status, message } of disk.conditions ?? [])
+      if (type === 'Schedulable' && status === 'False') return message ?? 'its disk takes none';
+  return null;
+}
+
 const LONGHORN = '/apis/longhorn.io/v1beta2/namespaces/longhorn-system';
 
 /** What is not healthy yet, as sentences; none = healthy. */
@@ -84,9 +99,11 @@ async function missing(): Promise<string[]> {
   ]);
   if (machines.length === 0) return ['the API server does not answer yet'];
   const found: string[] = [];
-  const schedulable = nodes.filter((node) => has(node, 'Ready') && has(node, 'Schedulable'));
-  if (schedulable.length < machines.length)
-    found.push(`${schedulable.length} of ${machines.length} nodes can take replicas`);
+  const schedulable = nodes.filter((node) => has(node, 'Ready') && has(node, 'Schedulable') && fullDisk(node) === null);
+  if (schedulable.length < machines.length) {
+    const reason = nodes.map(fullDisk).find((text) => text !== null) ?? '';
+    found.push(`${schedulable.length} of ${machines.length} nodes can take replicas${reason && ` (${reason})`}`);
+  }
   if (!images.some((image) => image.status?.state === 'deployed'))
     found.push('the engine image is not deployed on all nodes');
   if (!(await uiAnswers())) found.push('the UI does not answer');

@@ -126,7 +126,7 @@ export class Cluster {
         await this.connect();
         return (await this.ready()) && 'up';
       },
-      () => tail,
+      async () => `${tail}\n${await this.unready()}`,
     );
     if (state === 'ended') throw new Error(`local-cluster ended with ${child.exitCode}:\n${tail}`);
   }
@@ -139,6 +139,12 @@ export class Cluster {
   async remove(): Promise<void> {
     const { command, args } = this.program(['reset', '--dir', this.folder]);
     if (existsSync(join(this.folder, 'cluster-id'))) await run(command, args);
+  }
+
+  /** What nodes say of themselves and of their disks, for messages. */
+  private async unready(): Promise<string> {
+    if (!existsSync(this.kubeconfig)) return 'the API server does not answer';
+    return JSON.stringify((await this.kube.list('nodes')).map(({ metadata, status }) => ({ [metadata.name]: status })));
   }
 
   /** All nodes can take replicas, the engine image is deployed, REST answers. */

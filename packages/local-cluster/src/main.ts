@@ -71,8 +71,11 @@ interface UpFlags {
 }
 
 function optionsOf(flags: UpFlags): ClusterOptions {
-  const folders = flags.manifests.length > 0 ? flags.manifests : [join(packages, 'local-cluster', 'manifests')];
+  const ours = join(packages, 'local-cluster', 'manifests');
+  const diskKind = !flags.plainDisks && canUseLoopDevices() ? 'ext4' : 'folder';
+  const plain = diskKind === 'folder' ? [join(packages, 'local-cluster', 'manifests-plain-disks')] : [];
   const definitions = join(packages, '..', 'charts', 'longhorn', 'definitions');
+  const folders = flags.manifests.length > 0 ? flags.manifests : [ours, ...plain];
   const all = existsSync(definitions) ? [definitions, ...folders] : folders;
   const { instance } = flags;
   return {
@@ -82,7 +85,7 @@ function optionsOf(flags: UpFlags): ClusterOptions {
     apiPort: flags.apiPort === 0 ? 0 : flags.apiPort + instance,
     manifests: all.flatMap((folder) => readManifests(resolve(folder))),
     images: builtImages(packages),
-    diskKind: !flags.plainDisks && canUseLoopDevices() ? 'ext4' : 'folder',
+    diskKind,
     diskSizeBytes: flags.diskSize,
     nodeGraceMs: flags.nodeGrace * 1000,
     exposures: [

@@ -23,6 +23,15 @@ describe('manifests', () => {
   const apply = (text: string): Promise<void> => applyManifests(f.operations, f.registry, parseManifests(text, 'test'));
   const size = (): unknown => (f.operations.get(f.widget, 'test', 'w')['spec'] as { size: string }).size;
 
+  it('that are only for what is missing leave an object that is there alone, whoever made it', async () => {
+    const onlyMissing = (text: string): string =>
+      text.replace('namespace: test', "namespace: test, annotations: {local-cluster/only-when-missing: 'true'}");
+    await apply(onlyMissing(widget('1')));
+    expect(size()).toBe('1');
+    await apply(onlyMissing(widget('2')));
+    expect(size()).toBe('1');
+  });
+
   it('are written when they are new or changed, and leave what people changed alone', async () => {
     await apply(widget('1'));
     await f.operations.update(f.widget, 'test', 'w', '', (w) => ({ ...w, spec: { size: 'mine' } }));

@@ -2,7 +2,7 @@
  * The objects that a cluster starts with, from YAML files.
  *
  * An object is written when it is not there, and again when its manifest has changed since; between that, what people
- * change with kubectl stays.
+ * change with kubectl stays. One with the annotation `local-cluster/only-when-missing` is never written again.
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -14,6 +14,7 @@ import type { Operations } from './api/operations.ts';
 import type { Registry } from './api/registry.ts';
 
 const HASH = 'local-cluster/manifest-hash';
+const ONLY_WHEN_MISSING = 'local-cluster/only-when-missing';
 
 /** All objects in the YAML files of a folder and its subfolders, in the order of their paths. */
 export function readManifests(folder: string): JsonObject[] {
@@ -75,6 +76,7 @@ export async function applyManifests(
     const { name, namespace = '' } = wanted.metadata;
     const current = operations.store.get(type.storage, namespace, name);
     if (current === null) await operations.create(type, wanted);
+    else if (wanted.metadata.annotations?.[ONLY_WHEN_MISSING] === 'true') continue;
     else if (current.metadata.annotations?.[HASH] !== wanted.metadata.annotations?.[HASH])
       await operations.update(type, namespace, name, '', (present) => overlaid(present, wanted));
   }
