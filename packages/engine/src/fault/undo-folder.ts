@@ -97,6 +97,7 @@ class UndoFile implements DataFile {
   }
 
   close(): Promise<void> {
+    this.#log.rest();
     return this.#file.close();
   }
 }

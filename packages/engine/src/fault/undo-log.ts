@@ -217,14 +217,14 @@ export class UndoLog {
   /** Syncs the file; what was noted before it began is of no use then. */
   async sync(file: DataFile): Promise<void> {
     const before = this.#generation;
-    this.#rest();
+    this.rest();
     await Promise.all(this.#later);
     await file.sync();
     this.#drop(before);
   }
 
-  /** Ends the present generation. */
-  #rest(): void {
+  /** Ends the present generation: what is written from now on is noted anew. */
+  rest(): void {
     if (this.#file !== null) fs.closeSync(this.#file);
     this.#file = null;
     this.#noted.clear();
@@ -239,7 +239,7 @@ export class UndoLog {
 
   /** Its last name goes: nothing of it can come back, and its number may become another file's. */
   forget(): void {
-    this.#rest();
+    this.rest();
     this.#drop(this.#generation);
     this.#isGone = true;
   }
