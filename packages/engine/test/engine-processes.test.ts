@@ -135,14 +135,14 @@ describe('an engine and three replicas as processes', { timeout: 120_000 }, () =
       await untilReplica(0);
       world.startEngine(epoch, epoch === 1 ? only : { ...only, epoch: 1, decided: false }, [0], 'tgt-blockdev');
     };
-    const connectAgain = async (): Promise<NbdClient> => {
-      const opened = await NbdClient.openUnix(world.nbdSocket, 'v1');
+    const connectTo = async (epoch: number): Promise<NbdClient> => {
+      const opened = await NbdClient.openUnix(world.nbdSocket(epoch), 'v1');
       clients.push(opened);
       return opened;
     };
     await start(1);
     await world.until(['io-status'], isServing);
-    const nbd = await connectAgain();
+    const nbd = await connectTo(1);
     await nbd.write(0, pattern(0x11));
     await world.killEngine();
     await world.killReplica(0);
@@ -151,16 +151,17 @@ describe('an engine and three replicas as processes', { timeout: 120_000 }, () =
     await start(2);
     await world.until(['io-status'], (output) => output.includes('"ioState": "failed"'));
     const flushed = (): Promise<string> =>
-      connectAgain()
+      connectTo(1)
         .then((again) => again.flush())
         .then(() => '', String);
     await expect.poll(flushed, { timeout: 10_000 }).toContain('NBD error 5');
     expect(await world.endEngine()).toBe(0);
 
-    // Attached anew: whoever uses it now knows.
+    // Attached anew, it is another device: a client of before does not find it by chance.
     await world.killReplica(0);
     await start(3);
     await world.until(['io-status'], isServing);
-    await (await connectAgain()).flush();
+    await expect(connectTo(1)).rejects.toThrow(/ENOENT/);
+    await (await connectTo(3)).flush();
   });
 });

@@ -53,9 +53,9 @@ export class EngineProcesses {
     writeFileSync(join(this.folder, 'boot-id'), `${bootId}\n`);
   }
 
-  /** Of a block device that is served as NBD. */
-  get nbdSocket(): string {
-    return join(this.folder, 'run', 'nbd', 'v1.sock');
+  /** Of a block device that is served as NBD, by the epoch that it was made in. */
+  nbdSocket(epoch: number): string {
+    return join(this.folder, 'run', 'nbd', `v1@${epoch}.sock`);
   }
 
   address(index: number): string {

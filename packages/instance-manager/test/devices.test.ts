@@ -102,7 +102,7 @@ describe('the device of an engine', () => {
 
   it('that is served as NBD is removed after a successor that did not take it over', async () => {
     await runEngine('v-e-0', ['--waits']);
-    const socket = join(node.folder, 'run', 'nbd', 'v.sock');
+    const socket = join(node.folder, 'run', 'nbd', 'v@3.sock');
     mkdirSync(join(socket, '..'));
     writeFileSync(socket, '');
     await deleteEngine('v-e-0', false);

@@ -1,7 +1,7 @@
 /** `longhorn controller VOLUME`: validates the flags and runs the engine. */
 import type { EngineOptions } from '../controller/volume-context.ts';
 import { parseKnownRecord } from '../membership/record.ts';
-import { assertFrontendName, frontendOpener, type BlockdevDriver } from './engine-frontends.ts';
+import { assertFrontendName, chooseDriver, frontendOpener, type BlockdevDriver } from './engine-frontends.ts';
 import { stderrLog } from './stderr-log.ts';
 
 /** The command's flags, as commander names them. */
@@ -109,8 +109,10 @@ async function engineOptions(
 
 /** A device that an engine before left behind is still in use by people: its cache must not get lost unnoticed. */
 async function isDeviceLive(volumeName: string, flags: ControllerFlags, runDir: string): Promise<boolean> {
-  const { isNbdSessionLeft, chooseDriver } = await import('./engine-frontends.ts');
-  if ((await chooseDriver(driverOf(flags))) === 'nbd') return isNbdSessionLeft(volumeName, runDir);
+  if ((await chooseDriver(driverOf(flags))) === 'nbd') {
+    const { nbdSessionLeft } = await import('../frontend/nbd/nbd-session.ts');
+    return nbdSessionLeft(volumeName, runDir) !== null;
+  }
   const { findLiveDevice } = await import('../frontend/fuse/live-device.ts');
   return findLiveDevice(volumeName, runDir) !== null;
 }

@@ -1,5 +1,4 @@
 /** Which code serves which frontend name; each is loaded when it is used. */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import type { OpenFrontend } from '../controller/frontend-control.ts';
@@ -48,21 +47,11 @@ export function frontendOpener(options: FrontendOptions): OpenFrontend {
     }
     const { openNbdFrontend } = await import('../frontend/nbd/nbd-frontend.ts');
     await mkdir(join(options.runDir, 'nbd'), { recursive: true });
-    const unixPath = nbdSocketPath(volumeName, options.runDir);
+    const { nbdSessionLeft, newNbdSession } = await import('../frontend/nbd/nbd-session.ts');
+    const unixPath =
+      nbdSessionLeft(volumeName, options.runDir) ?? newNbdSession(volumeName, options.runDir, context.options.epoch);
     return openNbdFrontend({ target: core, exportName: volumeName, listen: { unixPath } });
   };
-}
-
-function nbdSocketPath(volumeName: string, runDir: string): string {
-  return join(runDir, 'nbd', `${volumeName}.sock`);
-}
-
-/**
- * Whether an engine before us left the NBD export of the volume without an orderly end (which removes the socket): its
- * clients connect again and go on as if nothing had been. The run directory is empty after a start of the node.
- */
-export function isNbdSessionLeft(volumeName: string, runDir: string): boolean {
-  return existsSync(nbdSocketPath(volumeName, runDir));
 }
 
 export async function chooseDriver(wanted: BlockdevDriver): Promise<'fuse' | 'nbd'> {

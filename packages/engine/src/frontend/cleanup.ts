@@ -13,6 +13,7 @@ import { type RemovalReport, removeLeftovers } from './fuse/device-removal.ts';
 import { fuseMountsBelow, removeControlMounts } from './fuse/fuse-connection.ts';
 import { type Delay, findHolders } from './fuse/holder.ts';
 import { lockVolume } from './fuse/volume-lock.ts';
+import { volumeOfNbdSocket } from './nbd/nbd-session.ts';
 
 export interface CleanupOptions {
   /** One volume; absent: every volume that left a trace below the run directory. */
@@ -25,7 +26,6 @@ export interface CleanupOptions {
 }
 
 const DEVICE_FILE = /^(.+)\.(?:json|json\.tmp|lock|backing)$/;
-const NBD_SOCKET = /^(.+)\.sock$/;
 
 const entriesOf = (directory: string): string[] => (existsSync(directory) ? readdirSync(directory) : []);
 
@@ -94,8 +94,9 @@ const cleanSockets = async (volume: string | null, runDir: string, report: Remov
     if (report.remaining.length === before) rmSync(link, { force: true });
   }
   const nbd = join(runDir, 'nbd');
-  for (const name of entriesOf(nbd).filter((file) => wanted(NBD_SOCKET.exec(file)?.[1] ?? ''))) {
-    await cleanSocket(join(nbd, name), report);
+  for (const name of entriesOf(nbd)) {
+    const owner = volumeOfNbdSocket(name);
+    if (owner !== null && wanted(owner)) await cleanSocket(join(nbd, name), report);
   }
 };
 

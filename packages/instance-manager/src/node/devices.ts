@@ -18,9 +18,9 @@ export function recordedVolumes(runFolder: string): string[] {
 export function hasDeviceRecord(runFolder: string, volume: string): boolean {
   // A volume's name comes from arguments: it must not lead out of the folder.
   if (volume.includes('/')) return false;
-  return (
-    existsSync(join(runFolder, 'devices', `${volume}.json`)) || existsSync(join(runFolder, 'nbd', `${volume}.sock`))
-  );
+  if (existsSync(join(runFolder, 'devices', `${volume}.json`))) return true;
+  const sockets = join(runFolder, 'nbd');
+  return existsSync(sockets) && readdirSync(sockets).some((file) => /^(.+)@\d+\.sock$/.exec(file)?.[1] === volume);
 }
 
 /** Engine binaries installed below `folders`: `<folder>/<image>/longhorn`. */
