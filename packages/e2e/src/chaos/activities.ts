@@ -8,7 +8,7 @@ import { attach, describeVolume, detach, replicasOf, waitHealthy } from '../volu
 import { waitFor } from '../wait.ts';
 import type { Damage } from './faults.ts';
 import type { RoundPlan } from './schedule.ts';
-import { endpointOf, HEALTHY_MS, verify, type Subject } from './subject.ts';
+import { endpointOf, HEALTHY_MS, isAnswered, loseDevice, mayLoseCache, verify, type Subject } from './subject.ts';
 
 const SNAPSHOTS_KEPT = 3;
 const CALL_AGAIN_MS = 120_000;
@@ -51,7 +51,7 @@ export async function actDuringFaults(
         damage,
       );
     case 'move':
-      return move(cluster, subject, nodes[Math.floor(plan.target * nodes.length)] ?? subject.node);
+      return move(cluster, subject, nodes[Math.floor(plan.target * nodes.length)] ?? subject.node, damage);
     case 'revert':
     case 'none':
       return '';
@@ -111,15 +111,18 @@ async function deleteReplica(cluster: Cluster, plan: RoundPlan, able: Subject[],
 }
 
 /** Detached in order and attached again, perhaps elsewhere: nothing that was acknowledged may be missing. */
-async function move(cluster: Cluster, subject: Subject, target: string): Promise<string> {
+async function move(cluster: Cluster, subject: Subject, target: string, damage: Damage): Promise<string> {
   const { workload, volume, node } = subject;
-  await workload.pause(60_000);
-  workload.disconnect();
+  subject.lostDevice = !(await isAnswered(cluster, subject));
+  if (subject.lostDevice) loseDevice(workload);
+  else workload.disconnect();
   await insist(cluster, volume, 'detachment', () => detach(cluster, volume));
   subject.node = target;
   await insist(cluster, volume, 'attachment', async () => {
     await attach(cluster, volume, target);
   });
+  // Struck while nobody was connected.
+  if (mayLoseCache(subject, damage)) workload.history.lostCache();
   await workload.start(await endpointOf(cluster, subject));
   return `move of ${volume} from ${node} to ${target}`;
 }

@@ -85,6 +85,7 @@ function newSubjects(seed: number): Subject[] {
       node: NODES[index] ?? 'node-1',
       places: [],
       snapshots: new Map(),
+      lostDevice: false,
       workload: new Workload(volume, seed, BLOCKS, VOLUME_BYTES, seededRandom(seed + replicas)),
     };
   });

@@ -15,5 +15,11 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     rounds: 1,
     why: 'an NBD client that connected again was served by a replica whose host had lost what it had not flushed',
   },
+  {
+    seed: 109,
+    first: 9,
+    rounds: 1,
+    why: 'an NBD client connected again only after the manager had attached the failed volume anew, and was not told',
+  },
   { seed: 2, first: 5, rounds: 1, why: 'an engine waited for ever for its only replica, which stood still' },
 ];

@@ -30,6 +30,8 @@ export interface Subject {
   /** nodes of its replicas when the round began */
   places: string[];
   snapshots: Map<string, SnapshotContents>;
+  /** it was seen to be gone while the round's faults went on: whether it may be is judged after them */
+  lostDevice: boolean;
 }
 
 export async function notePlaces(cluster: Cluster, subject: Subject): Promise<void> {
@@ -38,7 +40,7 @@ export async function notePlaces(cluster: Cluster, subject: Subject): Promise<vo
 }
 
 /** Every replica was struck, and a node lost power: what was not flushed may be gone. */
-function mayLoseCache(subject: Subject, damage: Damage): boolean {
+export function mayLoseCache(subject: Subject, damage: Damage): boolean {
   const isStruck = (node: string): boolean =>
     damage.cut.has(node) || damage.nodes.has(node) || damage.replicas.has(`${subject.volume}@${node}`);
   return damage.cut.size > 0 && subject.places.every(isStruck);
@@ -51,12 +53,22 @@ const ioStateOf = async (cluster: Cluster, volume: string): Promise<unknown> =>
 export async function recover(cluster: Cluster, subject: Subject, damage: Damage): Promise<void> {
   const { workload, volume, node } = subject;
   const mayLose = mayLoseCache(subject, damage);
+  if (subject.lostDevice) await mustBeAllowed(cluster, volume, mayLose);
+  subject.lostDevice = false;
   // The engine of a node that lost power is gone: what it had not answered is answered by nobody.
-  const nodeWasCut = damage.cut.has(node);
-  if (nodeWasCut) {
+  if (damage.cut.has(node)) {
     workload.disconnect();
     if (mayLose) workload.history.lostCache();
   }
+  const deadline = performance.now() + HEALTHY_MS;
+  while (!(await isSettled(cluster, subject, mayLose))) {
+    if (performance.now() > deadline) throw new Error(`${volume} loses its device again and again`);
+  }
+}
+
+/** False: the device was lost on the way, as the fault was noticed only now. */
+async function isSettled(cluster: Cluster, subject: Subject, mayLose: boolean): Promise<boolean> {
+  const { workload, volume, node } = subject;
   await waitFor(
     `${volume} serves again or says that its device lost its cache`,
     HEALTHY_MS,
@@ -66,20 +78,52 @@ export async function recover(cluster: Cluster, subject: Subject, damage: Damage
     },
     () => describeVolume(cluster, volume),
   );
-  const failed = workload.deviceFailed || (await ioStateOf(cluster, volume)) === 'failed';
-  if (failed) {
-    if (!mayLose) {
-      const said = at(await engineOf(cluster, volume), 'status.ioReason');
-      throw new ContractViolation(`${volume} failed its device although a replica was left alone: ${String(said)}`);
-    }
-    workload.disconnect();
-    workload.history.lostCache();
+  if (workload.deviceFailed || (await ioStateOf(cluster, volume)) === 'failed') {
+    await mustBeAllowed(cluster, volume, mayLose);
+    loseDevice(workload);
     await detach(cluster, volume, true);
     await attach(cluster, volume, node);
   }
   await waitHealthy(cluster, volume, HEALTHY_MS);
-  if (nodeWasCut || failed) await workload.start(await endpointOf(cluster, subject));
-  await workload.pause(60_000);
+  const uri = await endpointOf(cluster, subject);
+  if (workload.isConnected && uri !== workload.uri) {
+    await mustBeAllowed(cluster, volume, mayLose);
+    loseDevice(workload);
+  }
+  if (!workload.isConnected) await workload.start(uri);
+  return isAnswered(cluster, subject);
+}
+
+/**
+ * Stops the workload and waits until what is under way was answered. False: the device is gone, it failed or was attached
+ * anew by the system itself, and nobody will answer.
+ */
+export async function isAnswered(cluster: Cluster, { workload, volume }: Subject): Promise<boolean> {
+  let outcome: { error: unknown } | 'answered' | 'open' = 'open';
+  void workload.pause(HEALTHY_MS).then(
+    () => (outcome = 'answered'),
+    (error: unknown) => (outcome = { error }),
+  );
+  const read = (): typeof outcome => outcome;
+  while (read() === 'open') {
+    await delay(200);
+    const endpoint = at(await engineOf(cluster, volume), 'status.endpoint');
+    if (typeof endpoint === 'string' && endpoint !== '' && endpoint !== workload.uri) return false;
+  }
+  const end = read();
+  if (typeof end === 'object') throw end.error;
+  return !workload.deviceFailed;
+}
+
+export function loseDevice(workload: Workload): void {
+  workload.disconnect();
+  workload.history.lostCache();
+}
+
+async function mustBeAllowed(cluster: Cluster, volume: string, mayLose: boolean): Promise<void> {
+  if (mayLose) return;
+  const said = at(await engineOf(cluster, volume), 'status.ioReason');
+  throw new ContractViolation(`${volume} failed its device although a replica was left alone: ${String(said)}`);
 }
 
 /**

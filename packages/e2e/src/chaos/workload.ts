@@ -21,6 +21,8 @@ export class Workload {
   /** the device answered EIO: it must be attached anew */
   deviceFailed = false;
   operations = 0;
+  /** of the device that it was started on; '' = none */
+  uri = '';
   private readonly seed: number;
   private readonly blocks: number;
   /** first bytes of neighbouring clusters are this far apart */
@@ -40,9 +42,14 @@ export class Workload {
     this.random = random;
   }
 
+  get isConnected(): boolean {
+    return this.client !== null;
+  }
+
   /** Begins (or goes on) against an endpoint. */
   async start(uri: string): Promise<void> {
     this.client = await NbdClient.open(uri, 30_000);
+    this.uri = uri;
     this.deviceFailed = false;
     this.running = true;
     this.workers = Array.from({ length: WORKERS }, () => this.work());
