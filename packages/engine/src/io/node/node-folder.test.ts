@@ -64,6 +64,19 @@ describe('a file of the kernel', () => {
     expect(bytes.equals(Buffer.concat([block('\0'), block('x'), block('\0'), block('x')]))).toBe(true);
   });
 
+  it('tells of zeroed ranges that they have no content until they are written', async () => {
+    const pairs = new Float64Array(8);
+    file.write(block('x', 4), 0, 16_384, 0);
+    file.zero(4096, 8192);
+    file.zero(65_536, 4096);
+    await file.sync();
+    expect([...pairs.subarray(0, file.unwritten(0, SIZE, pairs) * 2)]).toEqual([4096, 12_288, 65_536, 69_632]);
+    file.write(block('y'), 0, 4096, 8192);
+    await file.sync();
+    expect([...pairs.subarray(0, file.unwritten(0, SIZE, pairs) * 2)]).toEqual([4096, 8192, 65_536, 69_632]);
+    expect([...pairs.subarray(0, file.unwritten(8192, 65_536, pairs) * 2)]).toEqual([]);
+  });
+
   it('reads what is cached at once, and ends at the end of the file', () => {
     file.write(block('c'), 0, 4096, SIZE - 4096);
     const bytes = Buffer.alloc(8192, 'o');
