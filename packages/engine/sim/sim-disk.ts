@@ -9,7 +9,14 @@
  * nothing: the page cache stays. A full disk refuses writes. What does not happen: synced bytes do not change, and a sync that has
  * answered has synced.
  */
-import { DiskError, type DataFile, type FileStat, type Folder } from '../src/io/disk.ts';
+import {
+  DiskError,
+  type DataFile,
+  type FileStat,
+  type Folder,
+  type FolderLock,
+  type LockKind,
+} from '../src/io/disk.ts';
 import type { Random } from '../src/membership/random.ts';
 import type { ProcessClock } from './sim-time.ts';
 
@@ -105,6 +112,8 @@ export class SimDisk {
 /** Names of one folder: live, and as they are on the disk. */
 export class DiskFolder {
   readonly disk: SimDisk;
+  /** the process that has it open, dead or alive */
+  lockedBy: ProcessClock | null = null;
   names = new Map<string, Inode>();
   private syncedNames = new Map<string, Inode>();
   private changes: ((names: Map<string, Inode>) => void)[] = [];
@@ -302,6 +311,18 @@ export class SimFolder implements Folder {
   async sync(): Promise<void> {
     await this.wait();
     this.on.sync();
+  }
+
+  lock(_kind: LockKind, holder: string): Promise<FolderLock | { heldBy: string }> {
+    const { on, clock } = this;
+    const other = on.lockedBy;
+    if (other !== null && other !== clock && other.isAlive) return Promise.resolve({ heldBy: holder });
+    on.lockedBy = clock;
+    const release = async (): Promise<void> => {
+      await Promise.resolve();
+      if (on.lockedBy === clock) on.lockedBy = null;
+    };
+    return Promise.resolve({ release });
   }
 
   private assertRoom(operation: string, name: string): void {

@@ -110,6 +110,7 @@ export class ReplicaProcess {
       snapshotMaxSizeBytes: 0,
       freeBytes: () => Promise.resolve(options.node.disk.isFull ? 0 : 1 << 30),
       isUnmapMarking: false,
+      holder: options.name,
       fence: (epoch) => started?.fence(epoch),
       log: (text) => options.log(`${options.name}: ${text}`),
     });

@@ -59,6 +59,11 @@ export const REGION_LIST_MAX = 1 << 16;
  * is written as zeros, some milliseconds for this much.
  */
 export const UNMAP_PIECE_BYTES = 8 << 20;
+/** A replica waits this long, in tries, for another process to let go of its folder: a sync of what is dirty, and a close. */
+export const FOLDER_CLAIM_RETRY_MS = 50;
+export const FOLDER_CLAIM_TRIES = 60;
+/** How often the holder looks for a request. */
+export const FOLDER_REQUEST_POLL_MS = 500;
 /** One call of RangeHash. */
 export const RANGE_HASH_BYTES_MAX = 64 << 20;
 /** RangeHash reads the merged content in pieces of this size. */
@@ -77,6 +82,10 @@ assert(RECEIVE_BUFFER_BYTES >= 2 * BLOCK_BYTES, 'a receive buffer holds whole bl
 assert(REGION_BYTES % BLOCK_BYTES === 0, 'a region is whole blocks');
 assert(UNMAP_PIECE_BYTES % BLOCK_BYTES === 0, 'a piece of an unmap is whole blocks');
 assert(RANGE_HASH_BYTES_MAX % RANGE_HASH_PIECE_BYTES === 0, 'a range is whole pieces');
+assert(
+  FOLDER_CLAIM_RETRY_MS * FOLDER_CLAIM_TRIES >= 4 * FOLDER_REQUEST_POLL_MS,
+  'a holder sees a request, syncs and closes within the wait',
+);
 assert(LIVE_CHAIN_MAX < 255, 'a layer number fits a byte of the block index');
 
 /** Copies between layers and between replicas move pieces of this size. */

@@ -91,8 +91,9 @@ export class EngineProcesses {
     return child;
   }
 
-  startReplica(index: number): void {
-    const args = ['--volume-name', 'v1', 'replica', join(this.folder, `r${index}`)];
+  /** `folderOf`: the replica whose folder it has. */
+  startReplica(index: number, folderOf = index): void {
+    const args = ['--volume-name', 'v1', 'replica', join(this.folder, `r${folderOf}`)];
     args.push('--listen', `127.0.0.1:${this.replicaPort(index)}`, '--size', SIZE, '--disableRevCounter');
     args.push('--replica-instance-name', `r${index}`);
     this.replicas.set(index, this.start(`r${index}`, args));
@@ -106,6 +107,10 @@ export class EngineProcesses {
     args.push('--epoch', String(epoch), '--membership', JSON.stringify(known));
     for (const index of replicas) args.push('--replica', this.address(index));
     this.engine = this.start('engine', args);
+  }
+
+  replicaPid(index: number): number {
+    return this.replicas.get(index)?.pid ?? 0;
   }
 
   signalReplica(index: number, signal: NodeJS.Signals): void {

@@ -1,6 +1,7 @@
 import { readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { LOCK_FILE, RESERVE_FILE } from '../src/io/disk.ts';
 import { purge } from '../src/replica/purge.ts';
 import { hashFile } from '../src/sync/snapshot-hash.ts';
 import { openNodeFolder } from '../src/io/node/node-folder.ts';
@@ -155,7 +156,7 @@ describe('a replica that upstream v1.10.1 wrote', () => {
     };
     await expect(refusal()).rejects.toThrow(message);
     // Ours are made when a replica is opened.
-    const ours = ['longhorn-state.json', 'longhorn-reserve'].filter((file) => file !== name);
+    const ours = ['longhorn-state.json', RESERVE_FILE, LOCK_FILE].filter((file) => file !== name);
     const after = (await readdir(path)).filter((file) => !ours.includes(file));
     expect(after.sort()).toEqual(before);
   });

@@ -7,7 +7,7 @@
  * the blocks of a file changed since its last sync each has survived or not, or, written where there was nothing, has a
  * place without content (an unwritten extent). Synced things never vanish. Not modelled: torn blocks, bit rot, a sync that lies.
  */
-import { DiskError, NOT_CACHED, type DataFile, type FileStat, type Folder } from '../src/io/disk.ts';
+import { DiskError, NOT_CACHED, type DataFile, type FileStat, type Folder, type FolderLock } from '../src/io/disk.ts';
 
 const BLOCK = 4096;
 
@@ -379,5 +379,10 @@ export class MemoryFolder implements Folder {
     await this.begin();
     this.durableNames = new Map(this.names);
     this.changes = [];
+  }
+
+  /** The only process of its world. */
+  lock(): Promise<FolderLock> {
+    return Promise.resolve({ release: () => Promise.resolve() });
   }
 }

@@ -57,6 +57,7 @@ export async function startTestReplica(
     snapshotMaxSizeBytes: 0,
     freeBytes: () => Promise.resolve(null),
     isUnmapMarking: false,
+    holder: 'replica r',
     fence: () => undefined,
     log: (text) => notes.push(text),
     ...overrides,

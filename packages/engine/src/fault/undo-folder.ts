@@ -7,7 +7,7 @@
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { DataFile, FileStat, Folder } from '../io/disk.ts';
+import type { DataFile, FileStat, Folder, FolderLock, LockKind } from '../io/disk.ts';
 import { openNodeFolder } from '../io/node/node-folder.ts';
 import { logName, parseLogName, readBoot, undo, UndoLog, type Boot, type LogName } from './undo-log.ts';
 
@@ -182,6 +182,10 @@ class UndoFolder implements Folder {
 
   sync(): Promise<void> {
     return this.#folder.sync();
+  }
+
+  lock(kind: LockKind, holder: string, onRequest: () => void): Promise<FolderLock | { heldBy: string }> {
+    return this.#folder.lock(kind, holder, onRequest);
   }
 }
 

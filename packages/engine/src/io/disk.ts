@@ -77,6 +77,18 @@ export interface DataFile {
   close(): Promise<void>;
 }
 
+/** Files of a folder's lock. */
+export const LOCK_FILE = 'longhorn-replica.lock';
+export const LOCK_REQUEST_FILE = `${LOCK_FILE}.wanted`;
+
+/** Shared: with others that share it. */
+export type LockKind = 'shared' | 'exclusive';
+
+/** A lock on a folder; it also ends with the process. */
+export interface FolderLock {
+  release(): Promise<void>;
+}
+
 /** One folder of files. */
 export interface Folder {
   /** for messages */
@@ -97,6 +109,11 @@ export interface Folder {
   remove(name: string): Promise<boolean>;
   /** Names that were created, renamed or removed are on stable storage. */
   sync(): Promise<void>;
+  /**
+   * Locks the folder against other processes, or tells what the one that has it called itself (`holder`). `onRequest` is called when
+   * LOCK_REQUEST_FILE is written while we have it.
+   */
+  lock(kind: LockKind, holder: string, onRequest: () => void): Promise<FolderLock | { heldBy: string }>;
 }
 
 /**

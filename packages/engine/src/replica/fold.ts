@@ -15,7 +15,10 @@ const PRUNE_RUNS_MAX = 64;
 /** Runs that `prune` remembers between a sync and what it frees after it. */
 const PRUNE_SYNC_RUNS_MAX = 16_384;
 
-/** Copies the data of `upper` into `lower`, which then holds both disks' content, on stable storage. */
+/**
+ * Copies the data of `upper` into `lower`, which then holds both disks' content, on stable storage. An `onProgress` that throws
+ * stops it.
+ */
 export async function fold(
   folder: Folder,
   upper: string,
@@ -61,13 +64,13 @@ async function copyExtents(
         const length = Math.min(COPY_PIECE_BYTES, end - piece);
         await copyPiece(source, target, buffer, length, piece);
         sinceWriteback += length;
+        onProgress(Math.floor(((piece + length) / sizeBytes) * 100));
       }
       if (sinceWriteback >= COPY_WRITEBACK_BYTES) {
         await target.startWriteback();
         sinceWriteback = 0;
       }
       at = end;
-      onProgress(Math.floor((end / sizeBytes) * 100));
     }
     if (count < PAIRS) return;
   }

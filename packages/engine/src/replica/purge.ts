@@ -83,9 +83,11 @@ export async function purge(server: ReplicaServer, onProgress: (percent: number)
   for (const name of names) {
     if (opened(server).disks.has(name)) {
       for (const action of await server.prepareRemove(name)) {
-        await execute(server, action, (percent) =>
-          onProgress(Math.min(Math.floor((processed / total + percent / (total * 100)) * 100), 100)),
-        );
+        await execute(server, action, (percent) => {
+          // A folder that was given up may be another process's by now.
+          opened(server);
+          onProgress(Math.min(Math.floor((processed / total + percent / (total * 100)) * 100), 100));
+        });
       }
     }
     processed++;

@@ -21,6 +21,7 @@ import {
   revertTo,
   takeSnapshot,
 } from './chain-operations.ts';
+import { FolderClaim, givesWay, readRequest } from './folder-claim.ts';
 import { VOLUME_META, encodeDiskMeta, encodeVolumeMeta, type VolumeMeta } from './metadata.ts';
 import { openReplica, reloadReplica, type OpenOptions, type OpenReplica } from './open-replica.ts';
 import { REVISION_FILE, RevisionCounter } from './revision-counter.ts';
@@ -50,6 +51,8 @@ export interface ReplicaServerOptions {
   readonly isUnmapMarking: boolean;
   /** what the disk under the folder has left for new data; null: not known */
   readonly freeBytes: () => Promise<number | null>;
+  /** what this process calls itself to another one that wants the folder */
+  readonly holder: string;
   /** cuts the data connections of engines below an epoch */
   readonly fence: (epoch: number) => void;
   readonly log: (text: string) => void;
@@ -73,6 +76,7 @@ export class ReplicaServer {
   /** generation of the record that this process stored last; the region list knows all that was written since */
   private storedGeneration: string | null = null;
   private wasDirty = false;
+  private readonly claim: FolderClaim;
   private last: Promise<unknown> = Promise.resolve();
 
   private constructor(options: ReplicaServerOptions, state: ReplicaState) {
@@ -83,6 +87,8 @@ export class ReplicaServer {
     this.snapshotMaxSizeBytes = options.snapshotMaxSizeBytes;
     this.io.epoch = state.epoch;
     this.setUnmapMarking(options.isUnmapMarking);
+    const { folder, clock, holder } = options;
+    this.claim = new FolderClaim({ folder, clock, holder, onRequest: () => this.heedRequest() });
   }
 
   /** Reads what is in the folder; what cannot be read puts the replica in state `error`, it does not throw. */
@@ -118,8 +124,31 @@ export class ReplicaServer {
     const { folder } = this.options;
     const isDeleting = this.state.discarded.length > 0 && (await folder.stat(VOLUME_META)) === null;
     if (!isDeleting) return;
-    for (const name of this.state.discarded) await removeDiskFiles(folder, name);
-    await this.state.discard([]);
+    const { isHeld } = this.claim;
+    // The process that has the folder is at it.
+    if (!isHeld && (await this.claim.tryOnce('exclusive')) !== null) return;
+    try {
+      for (const name of this.state.discarded) await removeDiskFiles(folder, name);
+      await this.state.discard([]);
+    } finally {
+      if (!isHeld) await this.claim.drop();
+    }
+  }
+
+  /** Another process wants the folder: lets go of it if that is for an engine that ours gives way to. */
+  private heedRequest(): void {
+    const { folder, log } = this.options;
+    const work = async (): Promise<void> => {
+      const claimant = await readRequest(folder);
+      if (claimant === null || this.io.open === null) return;
+      const holder = { epoch: this.io.epoch, engineName: this.state.engineName };
+      if (!givesWay(holder, claimant)) return;
+      log(`another process opens ${folder.path} for epoch ${claimant.epoch} of ${claimant.engineName}: closing`);
+      this.io.epoch = claimant.epoch;
+      this.options.fence(claimant.epoch + 1);
+      await this.closeNow();
+    };
+    this.serial(work).catch((error: unknown) => log(`the folder cannot be handed over: ${messageOf(error)}`));
   }
 
   get status(): ReplicaStatus {
@@ -174,25 +203,35 @@ export class ReplicaServer {
       if (!Number.isSafeInteger(sizeBytes) || sizeBytes <= 0 || sizeBytes % SECTOR_BYTES !== 0) {
         throw new Error(`invalid replica size ${sizeBytes}: it must be above 0 and a multiple of ${SECTOR_BYTES}`);
       }
-      const { folder, clock, backingFilePath } = this.options;
-      const created = rfc3339Seconds(clock.now());
-      const head = { name: FIRST_HEAD, parent: '', isRemoved: false, isUserCreated: false, created, labels: null };
-      await (await folder.create(FIRST_HEAD, sizeBytes)).close();
-      await folder.writeSmall(`${FIRST_HEAD}${META_SUFFIX}`, Buffer.from(encodeDiskMeta(head)));
-      await folder.sync();
-      await this.state.replaceVolumeMeta(
-        encodeVolumeMeta({
-          sizeBytes,
-          head: FIRST_HEAD,
-          isDirty: false,
-          isRebuilding: false,
-          parent: '',
-          sectorBytes: SECTOR_BYTES,
-          backingFilePath,
-        }),
-      );
-      await this.refresh();
+      await this.claim.take('exclusive', null);
+      try {
+        await this.refresh();
+        if (this.status === 'initial') await this.createNow(sizeBytes);
+      } finally {
+        await this.claim.drop();
+      }
     });
+  }
+
+  private async createNow(sizeBytes: number): Promise<void> {
+    const { folder, clock, backingFilePath } = this.options;
+    const created = rfc3339Seconds(clock.now());
+    const head = { name: FIRST_HEAD, parent: '', isRemoved: false, isUserCreated: false, created, labels: null };
+    await (await folder.create(FIRST_HEAD, sizeBytes)).close();
+    await folder.writeSmall(`${FIRST_HEAD}${META_SUFFIX}`, Buffer.from(encodeDiskMeta(head)));
+    await folder.sync();
+    await this.state.replaceVolumeMeta(
+      encodeVolumeMeta({
+        sizeBytes,
+        head: FIRST_HEAD,
+        isDirty: false,
+        isRebuilding: false,
+        parent: '',
+        sectorBytes: SECTOR_BYTES,
+        backingFilePath,
+      }),
+    );
+    await this.refresh();
   }
 
   /** Opens without an epoch: for maintenance, and for upstream's engines. */
@@ -232,7 +271,20 @@ export class ReplicaServer {
   }
 
   private async openNow(epoch: number, engineName: string | null): Promise<void> {
+    const claimant = engineName === null ? null : { epoch, engineName };
+    await this.claim.take(claimant === null ? 'shared' : 'exclusive', claimant);
+    try {
+      await this.openLocked(epoch, engineName);
+    } catch (error) {
+      await this.claim.drop();
+      throw error;
+    }
+  }
+
+  private async openLocked(epoch: number, engineName: string | null): Promise<void> {
     await this.refresh();
+    // While we waited for the folder its holder may have been opened for a newer engine.
+    if (engineName !== null) this.checkEpoch(epoch);
     if (this.problem !== null) throw this.problem;
     if (this.meta === null) throw new Error(`there is no replica in ${this.options.folder.path}: create it first`);
     const { io } = this;
@@ -267,24 +319,31 @@ export class ReplicaServer {
   private async closeNow(): Promise<void> {
     const { io } = this;
     if (io.open === null) return;
-    await this.syncQuietly(io.open);
-    await io.gate.exclusive(async () => {
-      const replica = io.open;
-      if (replica === null) return;
-      try {
-        if (replica.fault === null) {
-          await replica.sync();
-          await io.revision?.close();
-          await replica.writeMeta({ ...replica.meta, isDirty: false });
-        }
-      } finally {
-        io.open = null;
-        io.revision = null;
-        this.meta = replica.meta;
-        await replica.volume.close();
-      }
-    });
+    try {
+      await this.syncQuietly(io.open);
+      await io.gate.exclusive(() => this.closeOpened());
+    } finally {
+      if (io.open === null) await this.claim.drop();
+    }
     await this.refresh();
+  }
+
+  private async closeOpened(): Promise<void> {
+    const { io } = this;
+    const replica = io.open;
+    if (replica === null) return;
+    try {
+      if (replica.fault === null) {
+        await replica.sync();
+        await io.revision?.close();
+        await replica.writeMeta({ ...replica.meta, isDirty: false });
+      }
+    } finally {
+      io.open = null;
+      io.revision = null;
+      this.meta = replica.meta;
+      await replica.volume.close();
+    }
   }
 
   /** Everything acknowledged is on stable storage; for the end of the process. */
@@ -303,13 +362,18 @@ export class ReplicaServer {
       const { folder } = this.options;
       const disks = [...replica.disks.keys()];
       await this.closeNow();
-      await this.state.forgetVolume();
-      await this.state.discard(disks);
-      await folder.remove(VOLUME_META);
-      await folder.sync();
-      await folder.remove(REVISION_FILE);
-      for (const name of disks) await removeDiskFiles(folder, name);
-      await this.state.discard([]);
+      await this.claim.take('exclusive', null);
+      try {
+        await this.state.forgetVolume();
+        await this.state.discard(disks);
+        await folder.remove(VOLUME_META);
+        await folder.sync();
+        await folder.remove(REVISION_FILE);
+        for (const name of disks) await removeDiskFiles(folder, name);
+        await this.state.discard([]);
+      } finally {
+        await this.claim.drop();
+      }
       await this.refresh();
     });
   }

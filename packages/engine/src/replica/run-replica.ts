@@ -152,6 +152,7 @@ async function startServer(options: RunReplicaOptions): Promise<StartedServer> {
     snapshotMaxSizeBytes: options.snapshotMaxSizeBytes,
     isUnmapMarking: options.isUnmapMarkingDiskChainRemoved,
     freeBytes: () => freeBytes(options.directory),
+    holder: `replica ${options.instanceName === '' ? options.volumeName : options.instanceName}`,
     fence: (epoch) => data.fence(epoch),
     log: options.log,
   });

@@ -3,6 +3,7 @@
  * The calls on the hot path allocate nothing.
  */
 import koffi, { type KoffiFunc } from 'koffi';
+import type { LockKind } from '../disk.ts';
 
 const libc = koffi.load(null);
 type Int = number;
@@ -38,6 +39,7 @@ const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const FS_IOC_FIEMAP = 0xc020660b;
 const SYNC_FILE_RANGE_WRITE = 2;
+const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
@@ -149,7 +151,7 @@ export function startWriteback(fd: number): Promise<void> {
   });
 }
 
-/** Tries to take an exclusive lock on an open file: true if it was free. */
-export function tryLock(fd: number): boolean {
-  return flock(fd, LOCK_EX | LOCK_NB) === 0;
+/** Tries to take a lock on an open file: true if it was free. */
+export function tryLock(fd: number, kind: LockKind = 'exclusive'): boolean {
+  return flock(fd, (kind === 'exclusive' ? LOCK_EX : LOCK_SH) | LOCK_NB) === 0;
 }

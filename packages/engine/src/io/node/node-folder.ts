@@ -8,7 +8,17 @@ import { open, readdir, rename, link, unlink, stat, mkdir, type FileHandle } fro
 import { join } from 'node:path';
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
 import { BLOCK_BYTES, EXTENTS_PER_CALL } from '../../limits.ts';
-import { DiskError, NOT_CACHED, errnoCode, type DataFile, type FileStat, type Folder } from '../disk.ts';
+import {
+  DiskError,
+  NOT_CACHED,
+  errnoCode,
+  type DataFile,
+  type FileStat,
+  type Folder,
+  type FolderLock,
+  type LockKind,
+} from '../disk.ts';
+import { lockFolder } from './folder-lock.ts';
 import {
   fiemap,
   fiemapArgument,
@@ -382,6 +392,10 @@ class NodeFolder implements Folder {
       }
     });
     await this.refill();
+  }
+
+  lock(kind: LockKind, holder: string, onRequest: () => void): Promise<FolderLock | { heldBy: string }> {
+    return guarded('lock', this.path, () => lockFolder(this.path, kind, holder, onRequest));
   }
 }
 
