@@ -20,6 +20,11 @@ export class Rest {
     this.base = base;
   }
 
+  /** Base address, without `/v1`. */
+  get url(): string {
+    return this.base;
+  }
+
   /** Tries again while the manager behind the service's address is one that lost power just now. */
   private async call<T>(method: string, path: string, body?: unknown): Promise<T> {
     for (let attempt = 1; ; attempt++) {
