@@ -186,6 +186,10 @@ describe.skipIf(!root)('a volume', () => {
         /one-node is held by a workload \(csi-attacher\) on node node-1.*comes to node node-2/,
       ),
     });
+    await expect(plugin(1).controller.DeleteVolume({ volume_id: id })).rejects.toMatchObject({
+      code: 9,
+      details: expect.stringMatching(/in use by a workload .* on node node-1.*detach it before/),
+    });
     const { entries } = await plugin(1).controller.ListVolumes({});
     const listed = entries.find(({ volume }) => volume?.volume_id === id);
     expect(listed?.status?.published_node_ids).toEqual(['node-1']);

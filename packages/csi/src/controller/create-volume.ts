@@ -25,6 +25,7 @@ import {
   sizeFor,
   type SizeRange,
 } from '../call/request-checks.ts';
+import { holderOf } from './publish.ts';
 import { strictLocalNode, TOPOLOGY_KEY } from './topology.ts';
 
 /** Id of the volume for the name that a caller chose. */
@@ -108,6 +109,7 @@ export class VolumeLifecycle {
     else checkSource(source, range);
     const wanted: VolumeFields = { ...fields, ...(source === null ? {} : { dataSource: source.dataSource }) };
     const volume = (await this.#find(id, scope)) ?? (await this.#make(id, wanted, unknown, range, scope));
+    if (volume.state === 'deleting') throw rpcError(Code.Aborted, `volume ${id} is still being deleted: try again`);
     const conflict = conflictWith(volume, wanted, range);
     if (conflict !== null) throw rpcError(Code.AlreadyExists, conflict);
     return {
@@ -121,17 +123,23 @@ export class VolumeLifecycle {
     };
   }
 
-  /** Ends when the volume is gone; one that never was is fine. */
+  /** Ends when the volume is gone; one that never was is fine. One in use stays, as CSI has it: its data is somebody's. */
   async delete(request: DeleteVolumeRequest, scope: CallScope): Promise<Record<never, never>> {
     const id = request.volume_id;
     if (id === '') throw invalid('volume id missing in request');
     // Nothing can have such a name.
     if (!isVolumeId(id)) return {};
+    const volume = await this.#find(id, scope);
+    if (volume === null) return {};
+    const holder = volume.state === 'deleting' ? null : holderOf(volume, null);
+    if (holder !== null) {
+      throw rpcError(Code.FailedPrecondition, `volume ${id} is in use by ${holder}: detach it before it is deleted`);
+    }
     await this.#manager.deleteVolume(id, scope.signal);
     await waitUntil(scope, STATE_TIMEOUT_MS, `failed to delete volume ${id}`, async () => {
-      const volume = await this.#find(id, scope);
-      if (volume === null) return { done: true, value: null };
-      return { done: false, waitingFor: `it is ${volume.state}: ${blockers(volume)}` };
+      const left = await this.#find(id, scope);
+      if (left === null) return { done: true, value: null };
+      return { done: false, waitingFor: `it is ${left.state}: ${blockers(left)}` };
     });
     return {};
   }

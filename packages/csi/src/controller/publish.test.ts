@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { decodeResource } from '../api/rest-decoder.ts';
 import type { VolumeResource } from '../api/volume-state.ts';
-import { attachmentId, attachmentState, holderElsewhere } from './publish.ts';
+import { attachmentId, attachmentState, holderOf } from './publish.ts';
 
 interface Ticket {
   id: string;
@@ -74,7 +74,11 @@ describe('a volume that is to be published', () => {
     ],
     ['one that waits itself', volume('attached', [{ id: 'o', node: 'n2' }]), /^nobody$/],
   ])('is held by %s', (_name, present, who) => {
-    expect(holderElsewhere(present, 'n1') ?? 'nobody').toMatch(who);
+    expect(holderOf(present, 'n1') ?? 'nobody').toMatch(who);
+  });
+
+  it('has a holder on any node when none is excepted', () => {
+    expect(holderOf(volume('attached', [mine]), null)).toMatch(/node n1, ticket "t"/);
   });
 
   it('has the ticket that Kubernetes names the attachment by', () => {

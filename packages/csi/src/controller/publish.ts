@@ -32,8 +32,8 @@ const HOLDERS: Readonly<Record<string, string>> = {
   'share-manager-controller': 'its share manager',
 };
 
-/** Who has the volume on another node, in words; null when nobody has. */
-export function holderElsewhere(volume: VolumeResource, node: string): string | null {
+/** Who has the volume on another node than `node` (null: on any), in words; null when nobody has. */
+export function holderOf(volume: VolumeResource, node: string | null): string | null {
   for (const ticket of Object.values(volume.volumeAttachment.attachments)) {
     const who = HOLDERS[ticket.attachmentType];
     if (who === undefined || !ticket.satisfied || ticket.nodeID === node) continue;
@@ -83,6 +83,7 @@ export class Publishing {
     if (!FRONTENDS.includes(volume.frontend)) {
       throw invalid(`volume ${id} invalid frontend type ${volume.frontend}: it must be blockdev`);
     }
+    if (volume.state === 'deleting') throw rpcError(Code.FailedPrecondition, `volume ${id} is being deleted`);
     const ticket = attachmentId(id, this.#driver, node);
     // Asked again, or answered too late the last time.
     if (attachmentState(volume, node, ticket).done) return {};
@@ -137,7 +138,7 @@ export class Publishing {
       const volume = await this.#find(id, scope);
       if (volume === null) throw rpcError(Code.NotFound, `volume ${id} not found`);
       const state = attachmentState(volume, node, ticket);
-      const holder = holderElsewhere(volume, node);
+      const holder = holderOf(volume, node);
       if (!state.done && holder !== null && elapsedMs >= HELD_ELSEWHERE_PATIENCE_MS) {
         throw rpcError(
           Code.FailedPrecondition,
