@@ -57,7 +57,12 @@ export async function expandOnNode(
     if (mount.device !== (await host.deviceNumber(device))) {
       throw rpcError(Code.FailedPrecondition, `${mount.path} is not on the present device ${device}: stage it again`);
     }
-    await growToDevice(host, device, mount.fsType, mount.path);
+    if (!(await growToDevice(host, device, mount.fsType, mount.path))) {
+      throw rpcError(
+        Code.FailedPrecondition,
+        `node ${nodeId} may not grow the mounted ${mount.fsType} file system of volume ${id} (it lacks CAP_SYS_RESOURCE): it grows when the volume is mounted next`,
+      );
+    }
   }
   return { capacity_bytes: size };
 }

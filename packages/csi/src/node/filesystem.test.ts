@@ -86,6 +86,30 @@ describe('staging', () => {
     ]);
   });
 
+  it('grows while it is unmounted where a mounted one may not grow, unless it is in use', async () => {
+    host.addDevice(DEVICE, { type: 'ext4' });
+    const act = host.run.bind(host);
+    host.run = async (command, args) => {
+      const result = await act(command, args);
+      const isMounted = host.table.length > 0;
+      return command === 'resize2fs' && isMounted
+        ? { code: 1, output: 'resize2fs: Permission denied to resize filesystem' }
+        : result;
+    };
+    await stage();
+    expect(host.changes().slice(2)).toEqual([
+      `resize2fs ${DEVICE}`,
+      `umount ${staged.stagingPath}`,
+      `e2fsck -f -p ${DEVICE}`,
+      `resize2fs ${DEVICE}`,
+      `mount -t ext4 -o defaults ${DEVICE} ${staged.stagingPath}`,
+    ]);
+    host.commands.length = 0;
+    await stage();
+    expect(host.changes()).toEqual([`resize2fs ${DEVICE}`]);
+    expect(warnings.join()).toMatch(/may only grow when it is staged anew/);
+  });
+
   it('for reading only neither makes nor repairs nor grows anything', async () => {
     host.addDevice(DEVICE, { type: 'ext4' });
     await stage({ mountFlags: ['ro'] });

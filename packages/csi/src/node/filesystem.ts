@@ -2,7 +2,7 @@
 import { Code, rpcError } from '@longhorn/shared-types/grpc/rpc-error';
 import type { FileSystem } from '../call/request-checks.ts';
 import { MOUNT_TIMEOUT_MS } from '../limits.ts';
-import { check, ensureFormatted, growToDevice, type FormatContext } from './format.ts';
+import { check, ensureFormatted, growToDevice, growUnmounted, type FormatContext } from './format.ts';
 import { ensureFolder, kindOf, unmountAll } from './mount-point.ts';
 import { canonicalPath, mountAt, readMounts, type Mount } from './mount-table.ts';
 import { runOrThrow, type NodeHost } from './node-host.ts';
@@ -49,25 +49,47 @@ async function presentStage(host: NodeHost, staged: StagedFileSystem, number: st
   return null;
 }
 
+async function mountStage(
+  host: NodeHost,
+  { device, stagingPath, fileSystem, mountFlags }: StagedFileSystem,
+): Promise<void> {
+  const own = fileSystem === 'xfs' ? ['nouuid'] : [];
+  const options = [...new Set([...mountFlags, ...own, 'defaults'])].join(',');
+  await runOrThrow(host, 'mount', ['-t', fileSystem, '-o', options, device, stagingPath], MOUNT_TIMEOUT_MS);
+}
+
+/** Lets the mounted file system take its device. Where that is only allowed unmounted, it is done while nobody uses it yet. */
+async function growStage(context: FormatContext, staged: StagedFileSystem, isUnused: boolean): Promise<void> {
+  const { host } = context;
+  const { device, stagingPath, fileSystem } = staged;
+  if (await growToDevice(host, device, fileSystem, await canonicalPath(stagingPath))) return;
+  if (!isUnused) {
+    context.warn(`${device} is larger than its file system, which this node may only grow when it is staged anew`);
+    return;
+  }
+  await unmountAll(host, stagingPath);
+  await growUnmounted(host, device);
+  await mountStage(host, staged);
+}
+
 /** Mounts the volume at its staging path: formatted if it is new, checked, and as large as its device. */
 export async function stageFileSystem(context: FormatContext, staged: StagedFileSystem): Promise<void> {
   const { host } = context;
   const { device, stagingPath, fileSystem } = staged;
   const number = await numberOf(host, device);
   const isReadOnly = staged.mountFlags.includes('ro');
-  let isNew = false;
-  if ((await presentStage(host, staged, number)) === null) {
-    if ((await kindOf(stagingPath)) === 'broken') await unmountAll(host, stagingPath);
-    await ensureFolder(stagingPath, 'staging_target_path');
-    if (!isReadOnly) {
-      isNew = await ensureFormatted(context, staged);
-      if (!isNew) await check(context, device, fileSystem);
-    }
-    const own = fileSystem === 'xfs' ? ['nouuid'] : [];
-    const options = [...new Set([...staged.mountFlags, ...own, 'defaults'])].join(',');
-    await runOrThrow(host, 'mount', ['-t', fileSystem, '-o', options, device, stagingPath], MOUNT_TIMEOUT_MS);
+  if ((await presentStage(host, staged, number)) !== null) {
+    if (!isReadOnly) await growStage(context, staged, false);
+    return;
   }
-  if (!isReadOnly && !isNew) await growToDevice(host, device, fileSystem, await canonicalPath(stagingPath));
+  if ((await kindOf(stagingPath)) === 'broken') await unmountAll(host, stagingPath);
+  await ensureFolder(stagingPath, 'staging_target_path');
+  if (isReadOnly) return mountStage(host, staged);
+  const isNew = await ensureFormatted(context, staged);
+  if (!isNew) await check(context, device, fileSystem);
+  const isUnused = !(await readMounts(host)).some((mount) => mount.device === number);
+  await mountStage(host, staged);
+  if (!isNew) await growStage(context, staged, isUnused);
 }
 
 /** Whether the staging path has the volume's file system on its present device. */

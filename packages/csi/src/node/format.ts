@@ -124,9 +124,37 @@ export async function check(context: FormatContext, device: string, fileSystem: 
   else if (code !== 0) context.warn(`fsck -a ${device}: exit code ${code}: ${output.trim()}`);
 }
 
-/** Lets a mounted file system take all of its device; one that does already is left alone by the tools. */
-export async function growToDevice(host: NodeHost, device: string, fsType: string, mountedAt: string): Promise<void> {
-  if (['ext2', 'ext3', 'ext4'].includes(fsType)) await runOrThrow(host, 'resize2fs', [device], FORMAT_TIMEOUT_MS);
-  else if (fsType === 'xfs') await runOrThrow(host, 'xfs_growfs', ['-d', mountedAt], FORMAT_TIMEOUT_MS);
-  else throw rpcError(Code.FailedPrecondition, `a file system of type ${fsType} cannot be expanded`);
+/** What the kernel asks of who grows a mounted ext file system. */
+const GROWTH_DENIED = /Permission denied to resize filesystem/;
+
+/**
+ * Lets a mounted file system take all of its device; one that does already is left alone by the tools. False: an ext
+ * file system that this node may not grow while it is mounted (containers without CAP_SYS_RESOURCE).
+ */
+export async function growToDevice(
+  host: NodeHost,
+  device: string,
+  fsType: string,
+  mountedAt: string,
+): Promise<boolean> {
+  if (fsType === 'xfs') {
+    await runOrThrow(host, 'xfs_growfs', ['-d', mountedAt], FORMAT_TIMEOUT_MS);
+    return true;
+  }
+  if (!isExt(fsType)) throw rpcError(Code.FailedPrecondition, `a file system of type ${fsType} cannot be expanded`);
+  const { code, output } = await host.run('resize2fs', [device], FORMAT_TIMEOUT_MS);
+  if (code === 0) return true;
+  if (GROWTH_DENIED.test(output)) return false;
+  throw new Error(`resize2fs ${device}: exit code ${code}: ${output.trim()}`);
+}
+
+/** Lets an ext file system that is not mounted take all of its device: it must be checked in full before. */
+export async function growUnmounted(host: NodeHost, device: string): Promise<void> {
+  const { code, output } = await host.run('e2fsck', ['-f', '-p', device], FORMAT_TIMEOUT_MS);
+  if (code > FSCK_CORRECTED) throw new Error(`e2fsck -f -p ${device}: exit code ${code}: ${output.trim()}`);
+  await runOrThrow(host, 'resize2fs', [device], FORMAT_TIMEOUT_MS);
+}
+
+function isExt(fsType: string): boolean {
+  return ['ext2', 'ext3', 'ext4'].includes(fsType);
 }
