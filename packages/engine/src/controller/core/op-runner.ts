@@ -11,29 +11,23 @@
  * Entry points end with `finish` (or `sendAll`, for submissions): state first, then frames, then completions, so that a
  * caller's callback never meets half a change.
  */
-import assert from 'node:assert/strict';
 import type { Buffer } from 'node:buffer';
 import type { CompletionSink } from '../../frontend/frontend.ts';
-import { FRAME_FLUSH, FRAME_READ, FRAME_UNMAP, FRAME_WRITE } from '../../protocol/replica-frame.ts';
+import { CompletionQueue } from './completion-queue.ts';
 import { BLOCK_BYTES, REGION_BYTES, slotOfSeq, type CoreLimits } from './core-limits.ts';
 import { EAGAIN, EIO, ENOSPC } from './errno.ts';
 import { DoubtGate } from './doubt-gate.ts';
 import { DoubtMap } from './doubt-map.ts';
 import { FlushRounds } from './flush-rounds.ts';
-import { FrameLane } from './frame-lane.ts';
+import { FrameSender } from './frame-sender.ts';
+import { MemberChanges } from './member-changes.ts';
 import { MemberSet, type Member } from './member-set.ts';
-import {
-  ANSWER_ERROR,
-  ANSWER_NO_SPACE,
-  type Answer,
-  type CoreClock,
-  type MemberFailure,
-  type MemberLink,
-} from './member-link.ts';
+import { ANSWER_ERROR, ANSWER_NO_SPACE, type Answer, type CoreClock, type MemberFailure } from './member-link.ts';
 import type { MemberId, MemberRole } from './core-api.ts';
 import { METRIC_READ, METRIC_WRITE, MetricsWindow } from './metrics-window.ts';
 import * as Op from './op-table.ts';
 import { RangeClaims, type Claim } from './range-claims.ts';
+import { WaitingList } from './waiting-list.ts';
 import { WriteWidener } from './write-widener.ts';
 
 export interface RunnerOptions {
@@ -53,32 +47,30 @@ export class OpRunner {
   readonly claims = new RangeClaims();
   readonly metrics = new MetricsWindow();
   readonly options: RunnerOptions;
+  readonly sender: FrameSender;
+  readonly memberChanges: MemberChanges;
+  readonly waiting: WaitingList;
+  /** Operations that are answered by all but held back. */
+  answeredCount = 0;
   sizeBytes: number;
   pauseDepth = 0;
   readonly holdReasons = new Set<string>();
   failErrno = 0;
   /** Operations that were sent and have not completed. */
   inFlight = 0;
-  private readonly lane: FrameLane;
+  private readonly done: CompletionQueue;
   private readonly widener: WriteWidener;
   private readonly rounds: FlushRounds;
   private readonly doubtGate: DoubtGate;
   /** Nothing out of the ordinary: a submission is sent at once. */
   private isPlain = false;
   private isBlocked = true;
-  private waitingHead = 0;
-  private waitingTail = 0;
-  private doneHead = 0;
-  private doneTail = 0;
-  private answeredCount = 0;
   private kickWanted = false;
   private isFinishing = false;
   private isSoonAsked = false;
   private isNoSpaceTold = false;
   private nextOrder = 1;
   private timeMs = -1;
-  private readonly calls: (() => void)[] = [];
-  private readonly touched: CompletionSink[] = [];
   private readonly drainWaiters: (() => void)[] = [];
 
   constructor(options: RunnerOptions) {
@@ -87,7 +79,10 @@ export class OpRunner {
     this.ops = new Op.OpTable(options.limits.operationsMax);
     this.members = new MemberSet(options.limits);
     this.doubt = new DoubtMap(options.sizeBytes);
-    this.lane = new FrameLane(options.limits.gatherBufferBytes, options.limits.gatherPayloadMax);
+    this.waiting = new WaitingList(this.ops);
+    this.done = new CompletionQueue(this.ops);
+    this.sender = new FrameSender(this);
+    this.memberChanges = new MemberChanges(this);
     this.widener = new WriteWidener(this);
     this.rounds = new FlushRounds(this);
     this.doubtGate = new DoubtGate(this);
@@ -106,34 +101,28 @@ export class OpRunner {
     start: number,
     headroom: number,
   ): number {
-    const ops = this.ops;
-    const i = ops.take(kind, flags, sink, slot);
+    const i = this.ops.take(kind, flags, sink, slot);
     if (i === 0) {
       // Frontends bound what they submit; this is the last line of defence.
       this.refuse(sink, slot);
       return 0;
     }
-    ops.offset[i] = offset;
-    ops.length[i] = length;
-    ops.buffer[i] = buffer;
-    ops.start[i] = start;
-    ops.headroom[i] = headroom;
-    ops.submittedAtMs[i] = this.now();
+    this.setRange(i, offset, length, buffer, start, headroom);
     if (this.isPlain && kind <= Op.KIND_UNMAP) {
       if (kind !== Op.KIND_READ) this.sendChange(i);
-      else if (this.isFresh()) this.sendRead(i, null);
-      else this.wait(i);
+      else if (this.isFresh()) this.sender.sendRead(i, null);
+      else this.waiting.append(i);
     } else if (!this.tryStart(i)) {
-      this.wait(i);
+      this.waiting.append(i);
     }
     return i;
   }
 
   /** Sends what was gathered; completions that are due without an answer come soon. */
   submitBatch(): void {
-    this.sendAll();
+    this.sender.sendAll();
     this.timeMs = -1;
-    if (this.doneHead !== 0 || this.calls.length > 0 || this.kickWanted) this.finishSoon();
+    if (this.kickWanted || !this.done.isEmpty()) this.finishSoon();
   }
 
   /** A part of a copy: read from one given member. */
@@ -146,13 +135,10 @@ export class OpRunner {
     start: number,
     from: Member,
   ): void {
-    const i = this.ops.take(Op.KIND_READ, Op.FLAG_INTERNAL | Op.FLAG_COPY, sink, slot);
-    if (i === 0) {
-      this.refuse(sink, slot);
-      return;
-    }
+    const i = this.takeForCopy(Op.KIND_READ, sink, slot);
+    if (i === 0) return;
     this.setRange(i, offset, length, into, start, 0);
-    this.sendRead(i, from);
+    this.sender.sendRead(i, from);
   }
 
   /** A part of a copy: write to the members in `targets`. */
@@ -166,14 +152,17 @@ export class OpRunner {
     headroom: number,
     targets: number,
   ): void {
-    const i = this.ops.take(Op.KIND_WRITE, Op.FLAG_INTERNAL | Op.FLAG_COPY, sink, slot);
-    if (i === 0) {
-      this.refuse(sink, slot);
-      return;
-    }
+    const i = this.takeForCopy(Op.KIND_WRITE, sink, slot);
+    if (i === 0) return;
     this.setRange(i, offset, length, from, start, headroom);
     this.ops.targets[i] = targets;
     this.sendChange(i);
+  }
+
+  private takeForCopy(kind: number, sink: CompletionSink, slot: number): number {
+    const i = this.ops.take(kind, Op.FLAG_INTERNAL | Op.FLAG_COPY, sink, slot);
+    if (i === 0) this.refuse(sink, slot);
+    return i;
   }
 
   private refuse(sink: CompletionSink, slot: number): void {
@@ -214,7 +203,7 @@ export class OpRunner {
     }
     if (!this.members.isOrdered && this.isBehindOverlap(i, kind, offset, length)) return false;
     if (kind === Op.KIND_READ) {
-      this.sendRead(i, ((ops.flags[i] as number) & Op.FLAG_PINNED) !== 0 ? this.members.first() : null);
+      this.sender.sendRead(i, ((ops.flags[i] as number) & Op.FLAG_PINNED) !== 0 ? this.members.first() : null);
       return true;
     }
     if (this.members.joiningMask !== 0) {
@@ -236,59 +225,24 @@ export class OpRunner {
 
   /** With members that do not keep order: an overlapping change is on its way, or an earlier one waits. */
   private isBehindOverlap(i: number, kind: number, offset: number, length: number): boolean {
-    const ops = this.ops;
-    if (ops.hasSentChangeIn(offset, length)) return true;
+    if (this.ops.hasSentChangeIn(offset, length)) return true;
     if (kind === Op.KIND_READ) return false;
-    for (let k = this.waitingHead; k !== 0 && k !== i; k = ops.next[k] as number) {
-      const isChange = ops.kind[k] === Op.KIND_WRITE || ops.kind[k] === Op.KIND_UNMAP;
-      if (isChange && ops.overlaps(k, offset, length)) return true;
-    }
-    return false;
-  }
-
-  private wait(i: number): void {
-    const ops = this.ops;
-    ops.state[i] = Op.STATE_WAITING;
-    ops.next[i] = 0;
-    if (this.waitingTail === 0) this.waitingHead = i;
-    else ops.next[this.waitingTail] = i;
-    this.waitingTail = i;
-  }
-
-  /** Puts operations that were sent already before all that wait. */
-  private waitFirst(operations: readonly number[]): void {
-    const ops = this.ops;
-    for (const i of operations.toReversed()) {
-      ops.state[i] = Op.STATE_WAITING;
-      ops.next[i] = this.waitingHead;
-      this.waitingHead = i;
-      if (this.waitingTail === 0) this.waitingTail = i;
-    }
+    return this.waiting.hasChangeBefore(i, offset, length);
   }
 
   private retryWaiting(): void {
-    const ops = this.ops;
-    let previous = 0;
-    // Walks in place: `isBehindOverlap` looks at what is still in the list before an operation.
-    for (let i = this.waitingHead; i !== 0;) {
-      const next = ops.next[i] as number;
-      const errno = ops.errno[i] as number;
-      if (errno !== 0 && !this.isBlocked) this.complete(i, errno);
-      else if (!this.tryStart(i)) {
-        previous = i;
-        i = ops.next[i] as number;
-        continue;
-      }
-      if (previous === 0) this.waitingHead = next;
-      else ops.next[previous] = next;
-      if (this.waitingTail === i) this.waitingTail = previous;
-      i = next;
-    }
+    this.waiting.retry((i) => {
+      const errno = this.ops.errno[i] as number;
+      if (errno === 0 || this.isBlocked) return this.tryStart(i);
+      this.complete(i, errno);
+      return true;
+    });
   }
 
   // Sending
 
-  private begin(i: number): void {
+  /** Counts an operation as in flight, once. */
+  begin(i: number): void {
     const flags = this.ops.flags[i] as number;
     if ((flags & Op.FLAG_STARTED) !== 0) return;
     this.ops.flags[i] = flags | Op.FLAG_STARTED;
@@ -296,86 +250,9 @@ export class OpRunner {
     this.inFlight++;
   }
 
-  private sendRead(i: number, from: Member | null): void {
-    const ops = this.ops;
-    const member = from ?? this.members.pickReader();
-    assert(member !== null, 'a read is sent only while a member serves reads');
-    this.begin(i);
-    ops.state[i] = Op.STATE_SENT;
-    ops.pending[i] = member.bit;
-    ops.sentAtMs[i] = this.now();
-    member.readsInFlight++;
-    const seq = ops.seq[i] as number;
-    const offset = ops.offset[i] as number;
-    const length = ops.length[i] as number;
-    member.link.expectData(seq, ops.buffer[i] as Buffer, ops.start[i] as number, length);
-    member.lane.addHeader(seq, FRAME_READ, offset, length);
-  }
-
   /** Sends a write, the next piece of an unmap, or a flush round to the members that it concerns. */
   sendChange(i: number): void {
-    const ops = this.ops;
-    this.begin(i);
-    ops.state[i] = Op.STATE_SENT;
-    ops.sentAtMs[i] = this.now();
-    if (this.members.failed.length > 0) ops.flags[i] = (ops.flags[i] as number) | Op.FLAG_MISSED;
-    const targets = ops.targets[i] as number;
-    const mask = targets === 0 ? this.members.allMask : targets & this.members.allMask;
-    ops.pending[i] = mask;
-    const seq = ops.seq[i] as number;
-    const active = this.members.active;
-    for (let k = 0; k < active.length; k++) {
-      const member = active[k] as Member;
-      if ((member.bit & mask) !== 0) member.link.expectAnswer(seq);
-    }
-    if (mask === 0) {
-      this.allAnswered(i);
-    } else if (mask === this.members.allMask) {
-      this.addChange(this.lane, i);
-    } else {
-      for (const member of active) if ((member.bit & mask) !== 0) this.addChange(member.lane, i);
-    }
-  }
-
-  private addChange(lane: FrameLane, i: number): void {
-    const ops = this.ops;
-    const seq = ops.seq[i] as number;
-    const offset = ops.offset[i] as number;
-    const length = ops.length[i] as number;
-    const kind = ops.kind[i] as number;
-    if (kind === Op.KIND_WRITE) {
-      const headroom = ops.headroom[i] as number;
-      lane.addPayload(seq, FRAME_WRITE, offset, ops.buffer[i] as Buffer, ops.start[i] as number, length, headroom);
-    } else if (kind === Op.KIND_UNMAP) {
-      const done = ops.progress[i] as number;
-      const piece = Math.min(length - done, this.options.limits.unmapPieceBytes);
-      lane.addHeader(seq, FRAME_UNMAP, offset + done, piece);
-    } else {
-      lane.addHeader(seq, FRAME_FLUSH, 0, 0);
-    }
-  }
-
-  private sendAll(): void {
-    const lane = this.lane;
-    const hasShared = !lane.isEmpty();
-    let isUnsent = false;
-    if (hasShared) lane.close();
-    const active = this.members.active;
-    for (let k = 0; k < active.length; k++) {
-      const member = active[k] as Member;
-      const own = member.lane;
-      const hasOwn = !own.isEmpty();
-      if (hasOwn) {
-        own.close();
-        member.link.send(own.pieces, own.count, hasShared);
-      }
-      if (hasShared) member.link.send(lane.pieces, lane.count, false);
-      else if (!hasOwn) continue;
-      const hasUnsent = member.link.hasUnsent();
-      if (hasOwn) own.sent(hasUnsent);
-      if (hasUnsent) isUnsent = true;
-    }
-    if (hasShared) lane.sent(isUnsent);
+    if (!this.sender.sendChange(i)) this.allAnswered(i);
   }
 
   /**
@@ -410,7 +287,7 @@ export class OpRunner {
     }
     this.metrics.tick(now);
     this.doubt.retryUnsettleable();
-    if (this.waitingHead !== 0 || this.answeredCount > 0) this.kick();
+    if (this.waiting.head !== 0 || this.answeredCount > 0) this.kick();
   }
 
   // Answers
@@ -426,7 +303,7 @@ export class OpRunner {
       // A bad sector of the only copy fails the read, not the volume.
       const isLastCopy = isRead && (this.members.readingCount <= 1 || member.role !== 'reading');
       if (!isLastCopy) {
-        this.failMember(member, {
+        this.memberChanges.fail(member, {
           reason: text.includes('is fenced by epoch') ? 'fenced' : 'error-reply',
           detail: text,
         });
@@ -441,7 +318,8 @@ export class OpRunner {
     if (ops.pending[i] === 0) this.allAnswered(i);
   }
 
-  private allAnswered(i: number): void {
+  /** No answer is awaited any more. */
+  allAnswered(i: number): void {
     const ops = this.ops;
     if (ops.noSpace[i] !== 0) this.judgeNoSpace(i);
     if (((ops.flags[i] as number) & Op.FLAG_COPY) !== 0) {
@@ -471,7 +349,7 @@ export class OpRunner {
         continue;
       }
       ops.flags[i] = (ops.flags[i] as number) | Op.FLAG_MISSED;
-      this.failMember(member, { reason: 'no-space', detail: 'no space left on device' });
+      this.memberChanges.fail(member, { reason: 'no-space', detail: 'no space left on device' });
     }
   }
 
@@ -535,104 +413,6 @@ export class OpRunner {
     this.call(this.options.onNoSpace);
   }
 
-  // Members
-
-  addMember(link: MemberLink, role: MemberRole): Member {
-    // What is gathered was counted for the members before.
-    this.sendAll();
-    const member = this.members.add(link, role, this.now());
-    link.start({
-      answered: (seq, answer, text) => this.onAnswer(member, seq, answer, text),
-      pinged: (sentAtMs) => {
-        if (sentAtMs > member.proofMs) member.proofMs = sentAtMs;
-        if (this.waitingHead !== 0 || this.answeredCount > 0) this.kick();
-        this.finish();
-      },
-      answersEnd: () => this.finish(),
-      failed: (failure) => {
-        this.failMember(member, failure);
-        this.finish();
-      },
-    });
-    this.members.forgetReader();
-    this.sendAgainTo(member);
-    this.recompute();
-    this.kick();
-    return member;
-  }
-
-  /**
-   * What a returning member may lack is sent to it, in the order in which the others got it: what is not answered by
-   * all, and what it missed between its failure and now. Nothing older: a later write of the same place may be acknowledged.
-   * (One that joins gets what is answered by the copy.)
-   */
-  private sendAgainTo(member: Member): void {
-    const ops = this.ops;
-    const isChange = (i: number): boolean => {
-      const kind = ops.kind[i];
-      if (((ops.flags[i] as number) & Op.FLAG_COPY) !== 0 || ops.errno[i] !== 0) return false;
-      if (kind === Op.KIND_ROUND) return member.link.canFlush;
-      return kind === Op.KIND_WRITE || kind === Op.KIND_UNMAP;
-    };
-    const again: number[] = [];
-    for (const i of ops.inOrder(isChange)) {
-      const state = ops.state[i];
-      const isRound = ops.kind[i] === Op.KIND_ROUND;
-      const wasMissed = state === Op.STATE_ANSWERED && (isRound || ((ops.flags[i] as number) & Op.FLAG_MISSED) !== 0);
-      if (state !== Op.STATE_SENT && !wasMissed) continue;
-      if (wasMissed) this.answeredCount--;
-      if (!member.link.isOrdered && state !== Op.STATE_SENT && !isRound) {
-        // It does not keep order: these are sent to all once more, one after the other as far as they overlap.
-        ops.renumber(i);
-        ops.progress[i] = 0;
-        again.push(i);
-        continue;
-      }
-      ops.state[i] = Op.STATE_SENT;
-      ops.pending[i] = (ops.pending[i] as number) | member.bit;
-      if (isRound) ops.targets[i] = (ops.targets[i] as number) | member.bit;
-      member.link.expectAnswer(ops.seq[i] as number);
-      this.addChange(member.lane, i);
-    }
-    this.waitFirst(again);
-  }
-
-  failMember(member: Member, failure: MemberFailure): void {
-    if (!this.members.active.includes(member)) return;
-    if (member.role === 'reading') this.members.failed.push(member);
-    this.dropMember(member);
-    this.call(() => this.options.onMemberFailed(member.id, failure, member.role));
-  }
-
-  /** Nothing more is sent to it and nothing waits for its answers. */
-  dropMember(member: Member): void {
-    const ops = this.ops;
-    member.link.close();
-    this.members.drop(member);
-    this.recompute();
-    for (let i = 1; i < ops.high; i++) {
-      // Its bit will be another member's.
-      if (((ops.noSpace[i] as number) & member.bit) !== 0) ops.flags[i] = (ops.flags[i] as number) | Op.FLAG_MISSED;
-      ops.noSpace[i] = (ops.noSpace[i] as number) & ~member.bit;
-      ops.targets[i] = (ops.targets[i] as number) & ~member.bit;
-      if (ops.state[i] !== Op.STATE_SENT || ((ops.pending[i] as number) & member.bit) === 0) continue;
-      ops.pending[i] = (ops.pending[i] as number) & ~member.bit;
-      if (ops.kind[i] !== Op.KIND_READ) {
-        if (member.role === 'reading') ops.flags[i] = (ops.flags[i] as number) | Op.FLAG_MISSED;
-        if (ops.pending[i] === 0) this.allAnswered(i);
-      } else if (((ops.flags[i] as number) & Op.FLAG_COPY) !== 0) {
-        this.complete(i, EIO);
-      } else {
-        // Back to the beginning: a pause need not wait for it.
-        ops.flags[i] = (ops.flags[i] as number) & ~Op.FLAG_STARTED;
-        this.inFlight--;
-        ops.renumber(i);
-        this.wait(i);
-      }
-    }
-    this.kick();
-  }
-
   // Completion
 
   complete(i: number, errno: number): void {
@@ -640,18 +420,13 @@ export class OpRunner {
     const flags = ops.flags[i] as number;
     if ((flags & Op.FLAG_STARTED) !== 0) this.inFlight--;
     if ((flags & Op.FLAG_WIDENED) !== 0) this.widener.end(i);
-    ops.state[i] = Op.STATE_DONE;
-    ops.errno[i] = errno;
-    ops.next[i] = 0;
-    if (this.doneTail === 0) this.doneHead = i;
-    else ops.next[this.doneTail] = i;
-    this.doneTail = i;
-    if (this.waitingHead !== 0 || this.claims.count > 0 || this.rounds.waiting > 0) this.kickWanted = true;
+    this.done.add(i, errno);
+    if (this.waiting.head !== 0 || this.claims.count > 0 || this.rounds.waiting > 0) this.kickWanted = true;
   }
 
   /** Runs `run` with the completions, outside of any state change. */
   call(run: () => void): void {
-    this.calls.push(run);
+    this.done.addCall(run);
     this.finishSoon();
   }
 
@@ -673,10 +448,8 @@ export class OpRunner {
         this.retryWaiting();
         this.rounds.startIfDue();
       }
-      this.sendAll();
-      if (this.doneHead !== 0) this.deliver();
-      else if (this.calls.length > 0) this.runCalls();
-      else if (!this.kickWanted) break;
+      this.sender.sendAll();
+      if (!this.done.deliver() && !this.kickWanted) break;
     }
     this.isFinishing = false;
     this.timeMs = -1;
@@ -697,32 +470,6 @@ export class OpRunner {
   whenDrained(resolve: () => void): void {
     this.drainWaiters.push(resolve);
     this.finishSoon();
-  }
-
-  private runCalls(): void {
-    for (const run of this.calls.splice(0)) run();
-  }
-
-  private deliver(): void {
-    const ops = this.ops;
-    const touched = this.touched;
-    let last: CompletionSink | null = null;
-    while (this.doneHead !== 0) {
-      const i = this.doneHead;
-      this.doneHead = ops.next[i] as number;
-      if (this.doneHead === 0) this.doneTail = 0;
-      const sink = ops.sink[i] as CompletionSink | null;
-      const slot = ops.slot[i] as number;
-      const errno = ops.errno[i] as number;
-      ops.release(i);
-      if (sink === null) continue;
-      sink.complete(slot, errno);
-      if (sink === last) continue;
-      last = sink;
-      if (!touched.includes(sink)) touched.push(sink);
-    }
-    for (let k = 0; k < touched.length; k++) (touched[k] as CompletionSink).flushCompletions();
-    touched.length = 0;
   }
 
   private releaseAnswered(): void {
@@ -752,8 +499,7 @@ export class OpRunner {
       const state = ops.state[i];
       if (state !== Op.STATE_FREE && state !== Op.STATE_DONE) this.complete(i, errno);
     }
-    this.waitingHead = 0;
-    this.waitingTail = 0;
+    this.waiting.clear();
     this.answeredCount = 0;
     this.rounds.reset();
   }

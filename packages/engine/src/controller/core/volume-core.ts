@@ -81,7 +81,7 @@ export class VolumeCore implements BlockTarget, CoreControl {
   addMember(link: MemberLink, role: MemberRole): MemberId {
     assert(!this.isClosed, 'a closed core takes no members');
     this.copier.membersChanged();
-    return this.runner.addMember(link, role).id;
+    return this.runner.memberChanges.add(link, role).id;
   }
 
   promote(id: MemberId): void {
@@ -98,7 +98,7 @@ export class VolumeCore implements BlockTarget, CoreControl {
   removeMember(id: MemberId): void {
     const member = this.runner.members.find(id);
     if (member === null) this.releaseFailed(id);
-    else this.runner.dropMember(member);
+    else this.runner.memberChanges.drop(member);
   }
 
   releaseFailed(id: MemberId): void {
@@ -225,7 +225,7 @@ export class VolumeCore implements BlockTarget, CoreControl {
     this.stopTicks();
     this.runner.failErrno = EIO;
     this.runner.recompute();
-    for (const member of this.runner.members.active.slice()) this.runner.dropMember(member);
+    for (const member of this.runner.members.active.slice()) this.runner.memberChanges.drop(member);
     this.runner.endAll(EIO);
     this.runner.finishSoon();
   }
