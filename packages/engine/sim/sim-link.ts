@@ -13,7 +13,8 @@ import {
   type MemberLink,
 } from '../src/controller/core/member-link.ts';
 import { ReplyParser, type ReplySink } from '../src/controller/core/reply-parser.ts';
-import type { AnswerSink, DataConnection } from '../src/replica/data-connection.ts';
+import type { AnswerSink } from '../src/replica/answer-buffer.ts';
+import type { DataConnection } from '../src/replica/data-connection.ts';
 import type { ReplicaProcess } from './sim-node.ts';
 import type { ProcessClock } from './sim-time.ts';
 

@@ -14,7 +14,8 @@ import {
   FRAME_UNMAP,
   FRAME_WRITE,
 } from '../protocol/replica-frame.ts';
-import { DataConnection, type AnswerSink } from './data-connection.ts';
+import type { AnswerSink } from './answer-buffer.ts';
+import { DataConnection } from './data-connection.ts';
 
 const SIZE = 1 << 20;
 

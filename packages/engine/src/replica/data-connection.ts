@@ -11,12 +11,9 @@
  * - Nothing is executed for an engine of another epoch than the one that opened the replica.
  */
 import {
-  ANSWER_BUFFERS_KEPT,
-  ANSWER_BUFFER_BYTES,
   BLOCK_BYTES,
   COLD_READS_MAX,
   COLD_READ_BYTES_MAX,
-  ERROR_TEXT_MAX,
   FLUSHES_WAITING_MAX,
   FRAME_PAYLOAD_MAX,
   JOINED_PAYLOAD_MAX,
@@ -25,7 +22,6 @@ import {
   UNSENT_BYTES_MAX,
 } from '../limits.ts';
 import {
-  FRAME_ERROR,
   FRAME_FLUSH,
   FRAME_FLUSHED,
   FRAME_HEADER_BYTES,
@@ -36,7 +32,6 @@ import {
   FRAME_RESPONSE,
   FRAME_UNMAP,
   FRAME_WRITE,
-  copyFrameOffset,
   frameDataLength,
   frameMagic,
   frameOffset,
@@ -46,34 +41,12 @@ import {
   writeFrameHeader,
   wrongMagicText,
 } from '../protocol/replica-frame.ts';
+import { AnswerBuffer, type AnswerSink } from './answer-buffer.ts';
+import { PayloadIntake } from './payload-intake.ts';
 import { fencedText, type ReplicaIo } from './replica-io.ts';
 import { yieldToOthers } from './volume.ts';
 
-/** What a write still has to bring; `problem` set: the rest is read and thrown away. */
-interface PendingPayload {
-  left: number;
-  offset: number;
-  isAnswered: boolean;
-  seq: number;
-  start: number;
-  size: number;
-  problem: string | null;
-}
-
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-/** Where answers go, and what else a connection does with its socket. */
-export interface AnswerSink {
-  /** Bytes that were written but that the kernel has not taken yet; `onDrain` follows when it has. */
-  readonly unsentBytes: number;
-  /** Sends `bytes[start .. end)`, which must stay as they are while `unsentBytes` is above 0. */
-  write(bytes: Buffer, start: number, end: number): void;
-  /** Reads on after `onChunk` has returned false. */
-  resumeReading(): void;
-  destroy(error?: Error): void;
-  /** Ends after what was written has been sent. */
-  destroySoon(): void;
-}
 
 export class DataConnection {
   /** distinguishes connections in the region list */
@@ -90,23 +63,8 @@ export class DataConnection {
 
   private readonly header = Buffer.alloc(FRAME_HEADER_BYTES);
   private headerFill = 0;
-  private readonly payload: PendingPayload = {
-    left: 0,
-    offset: 0,
-    isAnswered: false,
-    seq: 0,
-    start: 0,
-    size: 0,
-    problem: null,
-  };
-  private readonly tail = Buffer.alloc(BLOCK_BYTES);
-  private tailFill = 0;
-
-  private out: Buffer = Buffer.allocUnsafeSlow(ANSWER_BUFFER_BYTES);
-  private outUsed = 0;
-  private readonly spare: Buffer[] = [];
-  /** Gather buffers that the kernel has not taken yet. */
-  private readonly unsent: Buffer[] = [];
+  private readonly payload = new PayloadIntake((from, at, length, offset) => this.writeNow(from, at, length, offset));
+  private readonly answers: AnswerBuffer;
   private coldBytes = 0;
   private coldReads = 0;
   private flushes = 0;
@@ -124,6 +82,7 @@ export class DataConnection {
     this.io = io;
     this.receive = receive;
     this.sink = sink;
+    this.answers = new AnswerBuffer(sink, () => this.mayAnswer());
   }
 
   /** `count` bytes have arrived at the start of `receive`. False: do not read on until the sink's `resumeReading` is called. */
@@ -136,7 +95,7 @@ export class DataConnection {
 
   /** The kernel has taken everything. */
   onDrain(): void {
-    for (const buffer of this.unsent.splice(0)) if (this.spare.length < ANSWER_BUFFERS_KEPT) this.spare.push(buffer);
+    this.answers.drained();
     this.resume();
   }
 
@@ -178,7 +137,7 @@ export class DataConnection {
       else this.takeHeader();
     }
     this.endRun();
-    this.sendAnswers();
+    this.answers.send();
   }
 
   private takeHeader(): void {
@@ -212,11 +171,11 @@ export class DataConnection {
     if (this.epoch < this.io.epoch) return this.refuseFenced(seq);
     if (type === FRAME_WRITE) return this.beginWrite(from, at, seq, offset, dataLength);
     this.endRun();
-    if (dataLength > 0) this.skipPayload(dataLength);
+    if (dataLength > 0) this.payload.throwAway(dataLength);
     const problem = type === FRAME_PING ? this.io.pingProblem() : this.refusal(type, offset, size);
-    if (problem !== null) return this.answerError(seq, problem, from, at);
+    if (problem !== null) return this.answers.addErrorTo(seq, problem, from, at);
     if (type === FRAME_READ) this.readFrame(seq, offset, size);
-    else if (type === FRAME_PING) this.answer(seq, 0, 0);
+    else if (type === FRAME_PING) this.answers.add(seq, 0, 0);
     else if (type === FRAME_UNMAP) this.unmapFrame(seq, offset, size);
     else if (type === FRAME_FLUSH) this.flushFrame(seq);
     else if (type === FRAME_FLUSHED) this.io.regions.flushed(this.id, offset);
@@ -231,13 +190,13 @@ export class DataConnection {
       return;
     }
     this.epoch = epoch;
-    this.answer(seq, epoch, 0);
+    this.answers.add(seq, epoch, 0);
   }
 
   private refuseFenced(seq: number): void {
     const text = fencedText(this.epoch, this.io.epoch);
-    this.answerText(seq, text);
-    this.sendAnswers();
+    this.answers.addError(seq, text);
+    this.answers.send();
     this.close();
     this.sink.destroySoon();
   }
@@ -264,8 +223,8 @@ export class DataConnection {
     const problem = this.refusal(FRAME_WRITE, offset, length);
     if (problem !== null) {
       this.endRun();
-      this.answerError(seq, problem, from, at);
-      this.skipPayload(length);
+      this.answers.addErrorTo(seq, problem, from, at);
+      this.payload.throwAway(length);
       return;
     }
     const isWhole = this.limit - this.at >= length;
@@ -280,22 +239,7 @@ export class DataConnection {
       this.answerWrite(seq, offset, length, this.writeNow(this.receive, start, length, offset));
       return;
     }
-    const { payload } = this;
-    payload.left = length;
-    payload.offset = offset;
-    payload.isAnswered = false;
-    payload.seq = seq;
-    payload.start = offset;
-    payload.size = length;
-    payload.problem = null;
-    this.tailFill = 0;
-  }
-
-  /** Reads and throws away what follows a header that was answered already. */
-  private skipPayload(length: number): void {
-    this.payload.left = length;
-    this.payload.isAnswered = true;
-    this.payload.problem = 'skipped';
+    this.payload.begin(seq, offset, length);
   }
 
   /** Writes; returns the text of a failure, or null. */
@@ -313,55 +257,17 @@ export class DataConnection {
 
   private takePayload(): void {
     const { payload } = this;
-    const count = Math.min(this.limit - this.at, payload.left);
-    if (payload.problem !== null) {
-      this.at += count;
-      payload.left -= count;
-    } else if (this.tailFill > 0) this.fillTail();
-    else this.writePart(count);
-    if (payload.left > 0 || payload.isAnswered) return;
-    payload.isAnswered = true;
-    this.answerWrite(payload.seq, payload.start, payload.size, payload.problem);
-  }
-
-  /** Writes the whole blocks of what is there; the rest of the last block goes to the tail. */
-  private writePart(count: number): void {
-    const { payload } = this;
-    const end = payload.offset + count;
-    const isLast = count === payload.left;
-    const usable = isLast ? count : Math.max(end - (end % BLOCK_BYTES) - payload.offset, 0);
-    if (usable > 0) payload.problem = this.writeNow(this.receive, this.at, usable, payload.offset);
-    this.receive.copy(this.tail, 0, this.at + usable, this.at + count);
-    this.tailFill = count - usable;
-    this.at += count;
-    payload.left -= count;
-    payload.offset += usable;
-    if (payload.problem !== null) this.tailFill = 0;
-  }
-
-  /** Completes the block in the tail, which starts at `payload.offset`. */
-  private fillTail(): void {
-    const { payload } = this;
-    const blockEnd = (Math.floor(payload.offset / BLOCK_BYTES) + 1) * BLOCK_BYTES;
-    const missing = Math.min(blockEnd - payload.offset - this.tailFill, payload.left);
-    const count = Math.min(missing, this.limit - this.at);
-    this.receive.copy(this.tail, this.tailFill, this.at, this.at + count);
-    this.tailFill += count;
-    this.at += count;
-    payload.left -= count;
-    if (count < missing) return;
-    payload.problem = this.writeNow(this.tail, 0, this.tailFill, payload.offset);
-    payload.offset += this.tailFill;
-    this.tailFill = 0;
+    this.at += payload.take(this.receive, this.at, this.limit);
+    if (payload.isDone()) this.answerWrite(payload.seq, payload.start, payload.size, payload.problem);
   }
 
   private answerWrite(seq: number, offset: number, length: number, problem: string | null): void {
     if (problem !== null) {
-      this.answerText(seq, problem, offset);
+      this.answers.addError(seq, problem, offset);
       return;
     }
     this.countRevision();
-    this.answer(seq, offset, length);
+    this.answers.add(seq, offset, length);
   }
 
   private countRevision(): void {
@@ -419,18 +325,14 @@ export class DataConnection {
   private readFrame(seq: number, offset: number, size: number): void {
     const { open } = this.io;
     if (open === null) return;
-    const total = FRAME_HEADER_BYTES + size;
     try {
-      if (total <= ANSWER_BUFFER_BYTES) {
-        this.reserve(total);
-        if (open.volume.readCached(this.out, this.outUsed + FRAME_HEADER_BYTES, size, offset)) {
-          writeFrameHeader(this.out, this.outUsed, seq, FRAME_RESPONSE, offset, size, size);
-          this.outUsed += total;
-          return;
-        }
+      const at = this.answers.placeForData(size);
+      if (at >= 0 && open.volume.readCached(this.answers.bytes, at, size, offset)) {
+        this.answers.addData(seq, offset, size);
+        return;
       }
     } catch (error) {
-      this.answerText(seq, messageOf(error), offset);
+      this.answers.addError(seq, messageOf(error), offset);
       return;
     }
     this.coldRead(seq, offset, size);
@@ -480,9 +382,9 @@ export class DataConnection {
       const { freedBytes, zeroedBytes } = open.volume.unmap(offset, size, open.isRemovable);
       this.io.noteWritten(zeroedBytes);
       this.countRevision();
-      this.answer(seq, offset, freedBytes);
+      this.answers.add(seq, offset, freedBytes);
     } catch (error) {
-      this.answerText(seq, messageOf(error), offset);
+      this.answers.addError(seq, messageOf(error), offset);
     }
   }
 
@@ -509,8 +411,8 @@ export class DataConnection {
     }
     this.io.noteWritten(0);
     this.countRevision();
-    this.answer(seq, offset, Math.min(freed, 0xffff_ffff));
-    this.sendAnswers();
+    this.answers.add(seq, offset, Math.min(freed, 0xffff_ffff));
+    this.answers.send();
   }
 
   private flushFrame(seq: number): void {
@@ -520,8 +422,8 @@ export class DataConnection {
       .flush()
       .then(
         () => {
-          this.answer(seq, 0, 0);
-          this.sendAnswers();
+          this.answers.add(seq, 0, 0);
+          this.answers.send();
         },
         (error: unknown) => this.answerLater(seq, messageOf(error), 0),
       )
@@ -533,60 +435,25 @@ export class DataConnection {
 
   // -- answers
 
-  /** Makes room for `bytes` in the gather buffer. */
-  private reserve(bytes: number): void {
-    if (this.outUsed + bytes > ANSWER_BUFFER_BYTES) this.sendAnswers();
-  }
-
-  private answer(seq: number, offset: number, size: number): void {
-    this.reserve(FRAME_HEADER_BYTES);
-    writeFrameHeader(this.out, this.outUsed, seq, FRAME_RESPONSE, offset, size, 0);
-    this.outUsed += FRAME_HEADER_BYTES;
-  }
-
-  private answerText(seq: number, text: string, offset = 0): void {
-    const bytes = Buffer.from(text, 'utf8').subarray(0, ERROR_TEXT_MAX);
-    this.reserve(FRAME_HEADER_BYTES + bytes.length);
-    writeFrameHeader(this.out, this.outUsed, seq, FRAME_ERROR, Math.max(offset, 0), bytes.length, bytes.length);
-    bytes.copy(this.out, this.outUsed + FRAME_HEADER_BYTES);
-    this.outUsed += FRAME_HEADER_BYTES + bytes.length;
-  }
-
-  /** An error that echoes the offset of the request, even one that is no offset. */
-  private answerError(seq: number, text: string, from: Buffer, at: number): void {
-    const before = FRAME_HEADER_BYTES + ERROR_TEXT_MAX;
-    this.reserve(before);
-    const start = this.outUsed;
-    this.answerText(seq, text);
-    copyFrameOffset(this.out, start, from, at);
-  }
-
   private answerLater(seq: number, text: string, offset: number): void {
-    this.answerText(seq, text, offset);
-    this.sendAnswers();
+    this.answers.addError(seq, text, offset);
+    this.answers.send();
   }
 
   private sendOwn(bytes: Buffer): void {
-    if (this.isClosed) return;
-    this.sink.write(bytes, 0, bytes.length);
+    if (!this.isClosed) this.sink.write(bytes, 0, bytes.length);
   }
 
-  /** Sends what was gathered; the buffer is used again at once if the kernel took all of it. */
-  private sendAnswers(): void {
-    if (this.outUsed === 0) return;
-    const used = this.outUsed;
-    this.outUsed = 0;
-    if (this.isClosed) return;
+  /** The revision counter counts what is answered, so it is stored first. */
+  private mayAnswer(): boolean {
+    if (this.isClosed) return false;
     try {
       this.io.revision?.store();
+      return true;
     } catch (error) {
       this.io.open?.fail(messageOf(error));
       this.abort(messageOf(error));
-      return;
+      return false;
     }
-    this.sink.write(this.out, 0, used);
-    if (this.sink.unsentBytes === 0) return;
-    this.unsent.push(this.out);
-    this.out = this.spare.pop() ?? Buffer.allocUnsafeSlow(ANSWER_BUFFER_BYTES);
   }
 }

@@ -9,7 +9,8 @@ import { errnoCode } from '../io/disk.ts';
 import { adoptSocket } from '../io/node/adopt-socket.ts';
 import { DirectWriter } from '../io/node/direct-writer.ts';
 import { DATA_CONNECTIONS_MAX, RECEIVE_BUFFER_BYTES } from '../limits.ts';
-import { DataConnection, type AnswerSink } from './data-connection.ts';
+import type { AnswerSink } from './answer-buffer.ts';
+import { DataConnection } from './data-connection.ts';
 import type { ReplicaIo } from './replica-io.ts';
 
 /** Removes a socket file that no server listens on any more; a crashed process leaves it. */
