@@ -143,7 +143,7 @@ describe('data connection', () => {
     frame(8, FRAME_READ, 0, 3 * 4096),
   ]);
 
-  it('gives the same answers and content wherever the stream is split', () => {
+  it('gives the same answers and content wherever the stream is split', { timeout: 120_000 }, () => {
     receive(session);
     const expectedBytes = Buffer.concat(sink.written);
     const expectedContent = content(16 * 4096);

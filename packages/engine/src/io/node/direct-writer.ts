@@ -8,6 +8,7 @@
 import type { Buffer } from 'node:buffer';
 import { writeSync, writevSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { socketDescriptor } from './socket-descriptor.ts';
 
 export class DirectWriter {
   protected readonly socket: Socket;
@@ -24,7 +25,7 @@ export class DirectWriter {
   /** Sends `bytes[start .. end)`; they must stay as they are until `unsentBytes` is 0. */
   write(bytes: Buffer, start: number, end: number): void {
     const { socket } = this;
-    const fd = socket.writableLength === 0 ? descriptorOf(socket) : -1;
+    const fd = canWriteNow(socket) ? socketDescriptor(socket) : -1;
     const at = fd < 0 ? start : start + writeNow(fd, bytes, start, end - start);
     if (at < end) socket.write(bytes.subarray(at, end));
   }
@@ -32,7 +33,7 @@ export class DirectWriter {
   /** Sends several pieces, one after the other. */
   writeAll(pieces: readonly Buffer[]): void {
     const { socket } = this;
-    const fd = socket.writableLength === 0 ? descriptorOf(socket) : -1;
+    const fd = canWriteNow(socket) ? socketDescriptor(socket) : -1;
     let done = fd < 0 ? 0 : writePiecesNow(fd, pieces);
     socket.cork();
     for (const piece of pieces) {
@@ -43,14 +44,7 @@ export class DirectWriter {
   }
 }
 
-/** Asked for anew each time: a number kept from before may be another file's once the socket has closed. */
-function descriptorOf(socket: Socket): number {
-  if (socket.connecting) return -1;
-  const handle: unknown = Reflect.get(socket, '_handle');
-  if (typeof handle !== 'object' || handle === null) return -1;
-  const fd: unknown = Reflect.get(handle, 'fd');
-  return typeof fd === 'number' ? fd : -1;
-}
+const canWriteNow = (socket: Socket): boolean => socket.writableLength === 0 && !socket.connecting;
 
 /** Bytes that the kernel took; 0 also for an error, which the socket meets again and reports. */
 function writeNow(fd: number, bytes: Buffer, start: number, length: number): number {

@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import koffi, { type KoffiFunc } from 'koffi';
+import { socketDescriptor } from './socket-descriptor.ts';
 
 type Getsockopt = (fd: number, level: number, name: number, value: Buffer, length: Uint32Array) => number;
 const getsockopt = koffi
@@ -26,9 +27,8 @@ const length = new Uint32Array(1);
  * cannot be asked, is never silent: its own timeouts judge it.
  */
 export function isPeerSilent(socket: Socket, forMs: number): boolean {
-  const handle: unknown = Reflect.get(socket, '_handle');
-  const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : null;
-  if (typeof fd !== 'number' || fd < 0) return false;
+  const fd = socketDescriptor(socket);
+  if (fd < 0) return false;
   length[0] = INFO_BYTES;
   if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, length) < 0 || length[0] < INFO_BYTES) return false;
   const isWaiting = info.readUInt32LE(UNACKED_AT) > 0 || info.readUInt8(PROBES_AT) > 0;
