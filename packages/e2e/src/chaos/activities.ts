@@ -8,7 +8,7 @@ import { attach, describeVolume, detach, replicasOf, waitHealthy } from '../volu
 import { waitFor } from '../wait.ts';
 import type { Damage } from './faults.ts';
 import type { RoundPlan } from './schedule.ts';
-import { endpointOf, HEALTHY_MS, isAnswered, loseDevice, mayLoseCache, verify, type Subject } from './subject.ts';
+import { connect, HEALTHY_MS, isAnswered, loseDevice, mayLoseCache, verify, type Subject } from './subject.ts';
 
 const SNAPSHOTS_KEPT = 3;
 const CALL_AGAIN_MS = 120_000;
@@ -123,7 +123,7 @@ async function move(cluster: Cluster, subject: Subject, target: string, damage: 
   });
   // Struck while nobody was connected.
   if (mayLoseCache(subject, damage)) workload.history.lostCache();
-  await workload.start(await endpointOf(cluster, subject));
+  await connect(cluster, subject);
   return `move of ${volume} from ${node} to ${target}`;
 }
 
@@ -145,7 +145,7 @@ export async function revertToSnapshot(cluster: Cluster, plan: RoundPlan, subjec
   await attach(cluster, volume, node);
   workload.history.revertTo(contents);
   await waitHealthy(cluster, volume, HEALTHY_MS);
-  await workload.start(await endpointOf(cluster, subject));
+  await connect(cluster, subject);
   await workload.pause(60_000);
   await verify(cluster, subject);
   return `revert of ${volume} to ${name}`;

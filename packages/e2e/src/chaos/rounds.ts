@@ -10,7 +10,7 @@ import { actDuringFaults, revertToSnapshot } from './activities.ts';
 import { noDamage, strike, untilDue, type Damage } from './faults.ts';
 import { waitClean } from './remains.ts';
 import { planRound, type Fault, type RoundPlan } from './schedule.ts';
-import { endpointOf, notePlaces, recover, verify, type Subject } from './subject.ts';
+import { connect, notePlaces, recover, verify, type Subject } from './subject.ts';
 import { Workload } from './workload.ts';
 
 const NODES = ['node-1', 'node-2', 'node-3'] as const;
@@ -94,12 +94,12 @@ function newSubjects(seed: number): Subject[] {
 async function createVolumes(cluster: Cluster, subjects: Subject[]): Promise<void> {
   await Promise.all(
     subjects.map(async (subject) => {
-      const { volume, replicas, workload, node } = subject;
+      const { volume, replicas, node } = subject;
       await cluster.kube.create('volumes', volumeManifest(volume, VOLUME_BYTES, replicas));
       await waitState(cluster, volume, 'detached');
       await attach(cluster, volume, node);
       await waitHealthy(cluster, volume);
-      await workload.start(await endpointOf(cluster, subject));
+      await connect(cluster, subject);
     }),
   );
 }
@@ -151,7 +151,7 @@ async function runRound(
   await Promise.all(
     subjects.map(async (subject) => {
       subject.workload.disconnect();
-      await subject.workload.start(await endpointOf(cluster, subject));
+      await connect(cluster, subject);
     }),
   );
   return `faults ${faulted} s, healthy ${healthy} s, verified ${verified} s, clean ${clean} s${plan.activity === 'revert' ? `, reverted ${reverted} s` : ''}`;

@@ -19,6 +19,7 @@ import type { Workload } from './workload.ts';
 export const HEALTHY_MS = 180_000;
 /** A dead process is reported within a second. */
 const NOTICE_MS = 1_500;
+const CONNECT_MS = 60_000;
 const VERIFY_ATTEMPTS = 5;
 
 export interface Subject {
@@ -85,12 +86,11 @@ async function isSettled(cluster: Cluster, subject: Subject, mayLose: boolean): 
     await attach(cluster, volume, node);
   }
   await waitHealthy(cluster, volume, HEALTHY_MS);
-  const uri = await endpointOf(cluster, subject);
-  if (workload.isConnected && uri !== workload.uri) {
+  if (workload.isConnected && (await endpointOf(cluster, subject)) !== workload.uri) {
     await mustBeAllowed(cluster, volume, mayLose);
     loseDevice(workload);
   }
-  if (!workload.isConnected) await workload.start(uri);
+  if (!workload.isConnected) await connect(cluster, subject);
   return isAnswered(cluster, subject);
 }
 
@@ -148,11 +148,29 @@ export async function verify(cluster: Cluster, { workload, volume, replicas }: S
   }
 }
 
-/** Address of the volume's device where it is attached. */
-export async function endpointOf(cluster: Cluster, { volume, node }: Subject): Promise<string> {
+/**
+ * Starts the workload on the volume's device where it is attached. The endpoint may be that of an engine that died
+ * with its node just now, and be replaced: asked again with every try.
+ */
+export async function connect(cluster: Cluster, { workload, volume, node }: Subject): Promise<void> {
+  await waitFor(
+    `${volume} can be used on ${node}`,
+    CONNECT_MS,
+    async () => {
+      const engine = await engineOf(cluster, volume);
+      const uri = at(engine, 'status.endpoint');
+      if (at(engine, 'spec.nodeID') !== node || typeof uri !== 'string' || !uri.startsWith('nbd+unix:')) return false;
+      await workload.start(uri);
+      return true;
+    },
+    () => describeVolume(cluster, volume),
+  );
+}
+
+async function endpointOf(cluster: Cluster, { volume, node }: Subject): Promise<string> {
   return waitFor(
     `${volume} has an endpoint on ${node}`,
-    60_000,
+    CONNECT_MS,
     async () => {
       const engine = await engineOf(cluster, volume);
       const uri = at(engine, 'status.endpoint');

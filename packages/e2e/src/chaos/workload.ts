@@ -13,6 +13,7 @@ import type { Random } from '../random.ts';
 
 const EIO = 5;
 const WORKERS = 4;
+const HANDSHAKE_MS = 5_000;
 const CLUSTER_BLOCKS = 4;
 
 export class Workload {
@@ -48,7 +49,7 @@ export class Workload {
 
   /** Begins (or goes on) against an endpoint. */
   async start(uri: string): Promise<void> {
-    this.client = await NbdClient.open(uri, 30_000);
+    this.client = await NbdClient.open(uri, HANDSHAKE_MS);
     this.uri = uri;
     this.deviceFailed = false;
     this.running = true;
