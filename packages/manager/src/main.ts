@@ -94,6 +94,7 @@ addDeployDriverCommand(program);
 addUninstallCommand(program);
 
 program.parseAsync().catch((error: unknown) => {
-  console.error(error instanceof Error ? `Error starting manager: ${error.message}` : error);
+  const task = program.args[0] === 'daemon' ? 'Error starting manager' : 'Error';
+  console.error(error instanceof Error ? `${task}: ${error.message}` : error);
   process.exit(1);
 });

@@ -131,6 +131,26 @@ describe('uninstalling', () => {
     expect(grace).toEqual(['Volume']);
   });
 
+  it.each([
+    ['a lost node', 'False', true],
+    ['a node that is there', 'True', false],
+  ])('waits for a pod of ours on %s only if somebody can end it', async (_case, ready, ends) => {
+    const { api, run } = await installed();
+    const node = await api.create(CORE_RESOURCES.kubeNodes, '', { metadata: { name: 'node-1' } });
+    const conditions = [{ type: 'Ready', status: ready }];
+    await api.replace(CORE_RESOURCES.kubeNodes, '', { ...node, status: { conditions } }, 'status');
+    const labels = { 'longhorn.io/managed-by': 'longhorn-manager' };
+    await api.create(CORE_RESOURCES.pods, NAMESPACE, {
+      metadata: { name: 'instance-manager-1', labels },
+      spec: { nodeName: 'node-1' },
+    });
+    const outcome = await run().then(
+      () => 'ended',
+      (error: unknown) => String(error),
+    );
+    expect(outcome).toBe(ends ? 'ended' : 'Error: pods: still there: Pod instance-manager-1');
+  });
+
   it('takes the webhooks away before it writes without managers', async () => {
     const { api, run } = await installed({ ready: 0 });
     await run();

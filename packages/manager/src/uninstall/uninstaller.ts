@@ -4,9 +4,9 @@
  * goes last of all.
  */
 import type { Logger } from 'pino';
-import { OBJECT_NAME, type CrdKind } from '@longhorn/shared-types';
+import { LABEL, MANAGED_BY, OBJECT_NAME, type CrdKind } from '@longhorn/shared-types';
 import { pause, type Clock } from '../clock.ts';
-import { CORE_RESOURCES } from '../datastore/core-kinds.ts';
+import { CORE_RESOURCES, decodeKubeNode, decodePod, type KubeNode } from '../datastore/core-kinds.ts';
 import {
   isConflict,
   isNotFound,
@@ -115,20 +115,27 @@ async function removeNamed(u: Uninstaller, objects: readonly NamedObject[], phas
   }
 }
 
-/** Pods of managers and of what they made: their processes and devices are on the nodes as long as they are. */
+/**
+ * Pods of managers and of what they made: their processes and devices are on the nodes as long as they are. On a node
+ * that is lost nobody ends them: they go with the node.
+ */
 async function waitForPods(u: Uninstaller): Promise<void> {
   await until(u, 'pods', async () => {
-    const { items } = await u.transport.list(CORE_RESOURCES.pods, u.namespace);
-    return items.filter(({ metadata }) => isOurPod(metadata['labels'])).map(({ metadata }) => `Pod ${metadata.name}`);
+    const ready = (await u.transport.list(CORE_RESOURCES.kubeNodes, '')).items.map(decodeKubeNode).filter(isReady);
+    const alive = new Set(ready.map(({ metadata }) => metadata.name));
+    const pods = (await u.transport.list(CORE_RESOURCES.pods, u.namespace)).items.map(decodePod);
+    return pods
+      .filter(({ metadata, nodeName }) => isOurs(metadata.labels) && (nodeName === '' || alive.has(nodeName)))
+      .map(({ metadata }) => `Pod ${metadata.name}`);
   });
 }
 
-function isOurPod(labels: unknown): boolean {
-  if (typeof labels !== 'object' || labels === null) return false;
-  return (
-    Reflect.get(labels, 'app') === OBJECT_NAME.managerApp ||
-    Reflect.get(labels, 'longhorn.io/managed-by') === OBJECT_NAME.managerApp
-  );
+function isReady({ conditions }: KubeNode): boolean {
+  return conditions.some(({ type, status }) => type === 'Ready' && status === 'True');
+}
+
+function isOurs(labels: Record<string, string>): boolean {
+  return labels['app'] === OBJECT_NAME.managerApp || labels[LABEL.managedBy] === MANAGED_BY;
 }
 
 /** Whether an earlier run got to its end: the flag is the last object of ours that goes. */
