@@ -6,6 +6,7 @@ import { limits } from '../limits.ts';
 import { ReconcileQueue, type Reconcile } from '../reconcile/queue.ts';
 import { CHART_CONFIG, ChartConfigController } from './chart-config/controller.ts';
 import type { ControllerContext } from './context.ts';
+import { CSI_BUDGETS, reconcileBudget } from './disruption-budgets/controller.ts';
 import { EngineController } from './engines/controller.ts';
 import { EngineImageController } from './engine-image/controller.ts';
 import { InstanceManagerController } from './instance-managers/controller.ts';
@@ -34,6 +35,7 @@ interface Queues {
   snapshot: ReconcileQueue;
   orphan: ReconcileQueue;
   chartConfig: ReconcileQueue;
+  budget: ReconcileQueue;
 }
 
 /** Waits for the event instead of the clock: passes of this kind of change come together. */
@@ -68,6 +70,7 @@ export function makeControllers(context: ControllerContext): Controllers {
     snapshot: queue('snapshot', (key) => snapshots.reconcile(key)),
     orphan: queue('orphan', (key) => reconcileOrphan(context, key), 1),
     chartConfig: queue('chart-config', (key) => chartConfig.reconcile(key), 1),
+    budget: queue('disruption-budget', (key) => reconcileBudget(context, key), 1),
   };
   engines.enqueue = (name) => queues.engine.add(name);
   managers.enqueue = (name) => queues.instanceManager.add(name);
@@ -113,6 +116,8 @@ function enqueueAll({ datastore }: ControllerContext, queues: Queues): void {
   addAll(queues.replica, stores.Replica);
   addAll(queues.snapshot, stores.Snapshot);
   addAll(queues.orphan, stores.Orphan);
+  addAll(queues.budget, stores.InstanceManager);
+  for (const name of CSI_BUDGETS) queues.budget.add(name);
   for (const name of Object.values(CHART_CONFIG)) queues.chartConfig.add(name);
 }
 
@@ -127,6 +132,7 @@ function onEach<T extends StoredObject>(store: ObjectStore<T>, call: (object: T)
 function wire(context: ControllerContext, queues: Queues): void {
   wireVolumes(context, queues);
   wireNodes(context, queues);
+  wireBudgets(context, queues);
   const { stores } = context.datastore;
   onEach(stores.Setting, ({ metadata }) => queues.setting.add(metadata.name));
   onEach(stores.EngineImage, ({ metadata }) => queues.engineImage.add(metadata.name));
@@ -185,6 +191,25 @@ function wireVolumes({ datastore }: ControllerContext, queues: Queues): void {
   onEach(stores.Snapshot, ({ metadata, spec }) => {
     queues.snapshot.add(metadata.name);
     if (metadata.deletionTimestamp !== null) queues.volume.add(spec.volume);
+  });
+}
+
+/** What decides whether a node may lose its instance manager may change on any node. */
+function wireBudgets({ datastore }: ControllerContext, queues: Queues): void {
+  const { stores } = datastore;
+  const all = (): void => {
+    for (const { metadata } of stores.InstanceManager.list()) queues.budget.add(metadata.name);
+  };
+  onEach(stores.InstanceManager, all);
+  onEach(datastore.kubeNodes, all);
+  onEach(datastore.budgets, ({ metadata }) => {
+    queues.budget.add(metadata.name);
+    all();
+  });
+  onEach(stores.Replica, all);
+  onEach(stores.Setting, all);
+  onEach(stores.Volume, () => {
+    for (const name of CSI_BUDGETS) queues.budget.add(name);
   });
 }
 

@@ -37,6 +37,10 @@ export interface DaemonSet {
   metadata: ObjectMeta;
 }
 
+export interface DisruptionBudget {
+  metadata: ObjectMeta;
+}
+
 export interface ConfigMap {
   metadata: ObjectMeta;
   data: Record<string, string>;
@@ -46,6 +50,13 @@ export const CORE_RESOURCES = {
   kubeNodes: { group: '', version: 'v1', plural: 'nodes', kind: 'Node', namespaced: false },
   pods: { group: '', version: 'v1', plural: 'pods', kind: 'Pod', namespaced: true },
   daemonSets: { group: 'apps', version: 'v1', plural: 'daemonsets', kind: 'DaemonSet', namespaced: true },
+  budgets: {
+    group: 'policy',
+    version: 'v1',
+    plural: 'poddisruptionbudgets',
+    kind: 'PodDisruptionBudget',
+    namespaced: true,
+  },
   configMaps: { group: '', version: 'v1', plural: 'configmaps', kind: 'ConfigMap', namespaced: true },
 } as const satisfies Record<string, Resource>;
 
@@ -143,4 +154,8 @@ export function decodeDaemonSet(raw: RawObject): DaemonSet {
 
 export function decodeConfigMap(raw: RawObject): ConfigMap {
   return { metadata: metadataOf(raw), data: texts(raw['data']) };
+}
+
+export function decodeBudget(raw: RawObject): DisruptionBudget {
+  return { metadata: metadataOf(raw) };
 }

@@ -17,12 +17,14 @@ import type { Clock } from '../clock.ts';
 import { limits } from '../limits.ts';
 import {
   CORE_RESOURCES,
+  decodeBudget,
   decodeConfigMap,
   decodeDaemonSet,
   decodeKubeNode,
   decodePod,
   type ConfigMap,
   type DaemonSet,
+  type DisruptionBudget,
   type KubeNode,
   type Pod,
 } from './core-kinds.ts';
@@ -104,6 +106,7 @@ export class Datastore {
   readonly kubeNodes = new ObjectStore<KubeNode>('Node');
   readonly pods = new ObjectStore<Pod>('Pod', { node: (pod) => one(pod.nodeName) });
   readonly daemonSets = new ObjectStore<DaemonSet>('DaemonSet');
+  readonly budgets = new ObjectStore<DisruptionBudget>('PodDisruptionBudget');
   readonly configMaps = new ObjectStore<ConfigMap>('ConfigMap');
   readonly #options: DatastoreOptions;
   readonly #stop = new AbortController();
@@ -138,6 +141,7 @@ export class Datastore {
     run(CORE_RESOURCES.kubeNodes, this.kubeNodes, decodeKubeNode);
     run(CORE_RESOURCES.pods, this.pods, decodePod);
     run(CORE_RESOURCES.daemonSets, this.daemonSets, decodeDaemonSet);
+    run(CORE_RESOURCES.budgets, this.budgets, decodeBudget);
     run(CORE_RESOURCES.configMaps, this.configMaps, decodeConfigMap);
     await Promise.all(synced);
   }
