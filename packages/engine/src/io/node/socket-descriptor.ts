@@ -5,8 +5,9 @@ import type { Socket } from 'node:net';
  * another file's once the socket has closed.
  */
 export function socketDescriptor(socket: Socket): number {
-  const handle: unknown = Reflect.get(socket, '_handle');
-  if (typeof handle !== 'object' || handle === null) return -1;
-  const fd: unknown = Reflect.get(handle, 'fd');
+  if (!('_handle' in socket)) return -1;
+  const handle = socket._handle;
+  if (typeof handle !== 'object' || handle === null || !('fd' in handle)) return -1;
+  const { fd } = handle;
   return typeof fd === 'number' ? fd : -1;
 }
