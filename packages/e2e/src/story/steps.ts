@@ -360,8 +360,10 @@ const deleteAll: Step = {
       60_000,
       async () => {
         const left = inventory(context.cluster.folder, [STORY, PAIR]);
+        const ofVolumes = new RegExp(`\\b(${STORY}|${PAIR})\\b`);
         const ours = [...left.mounts, ...left.loops, ...left.processes, ...left.sockets].filter((line) =>
-          new RegExp(`\\b(${STORY}|${PAIR})\\b`).test(line),
+          // The cluster's folder may be named after the story.
+          ofVolumes.test(line.replaceAll(context.cluster.folder, '')),
         );
         return ours.length === 0 && left.devices.length === 0 && replicaFolders(context.cluster.folder).length === 0;
       },
