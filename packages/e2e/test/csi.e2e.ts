@@ -30,6 +30,7 @@ const SKIP_REASONS: readonly [pattern: RegExp, reason: string][] = [
   [/attach ?limit|volume limit/i, 'would attach 256 volumes'],
   [/Health/, 'RPCs of a later version of CSI'],
   [/GetSnapshot/, 'alpha; not in the list of capabilities'],
+  [/SNAPSHOT_ACCESSIBILITY_CONSTRAINTS/, 'snapshots are bound to no topology, as upstream'],
   [/accessible topology/i, 'only a strict-local volume is bound to a node'],
   [/pagination should detect volumes added between pages/, 'switched off in the suite itself'],
 ];
