@@ -21,6 +21,8 @@ export const POLL_LAST_MS = 1_000;
 export const SNAPSHOT_REMOVAL_NOTED_MS = 20_000;
 /** A volume held elsewhere is given this long to be let go before the call fails with the holder's name. */
 export const HELD_ELSEWHERE_PATIENCE_MS = 5_000;
+/** A volume that leaves another node is given this long to be free before the call fails. */
+export const LEAVING_PATIENCE_MS = 15_000;
 
 /** One HTTP call. */
 export const HTTP_TIMEOUT_MS = 30_000;

@@ -11,7 +11,7 @@ import type {
 } from '@longhorn/shared-types/generated/csi-v1';
 import { Code, rpcError } from '@longhorn/shared-types/grpc/rpc-error';
 import { waitUntil, type CallScope, type Look } from '../call/scope.ts';
-import { HELD_ELSEWHERE_PATIENCE_MS, STATE_TIMEOUT_MS } from '../limits.ts';
+import { HELD_ELSEWHERE_PATIENCE_MS, LEAVING_PATIENCE_MS, STATE_TIMEOUT_MS } from '../limits.ts';
 import type { ManagerClient } from '../api/manager-client.ts';
 import { ManagerFault } from '../api/manager-fault.ts';
 import { blockers, bytesOf, type VolumeResource } from '../api/volume-state.ts';
@@ -87,9 +87,7 @@ export class Publishing {
     const ticket = attachmentId(id, this.#driver, node);
     // Asked again, or answered too late the last time.
     if (attachmentState(volume, node, ticket).done) return {};
-    if (!volume.ready) {
-      throw rpcError(Code.Aborted, `volume ${id} is not ready for workloads: ${notReadyReason(volume)}`);
-    }
+    await this.#whenReady(id, scope);
     const input = { hostId: node, disableFrontend: false, attacherType: ATTACHER_TYPE, attachmentID: ticket };
     await this.#manager.act(volume, 'attach', input, { repeatable: true, signal: scope.signal });
     await this.#whenAttached(id, node, ticket, scope);
@@ -130,6 +128,20 @@ export class Publishing {
     } catch (error) {
       if (!(error instanceof ManagerFault && error.status === 404)) throw error;
     }
+  }
+
+  /** A volume that is leaving another node is not ready for a moment; any other reason is the caller's to wait for. */
+  async #whenReady(id: string, scope: CallScope): Promise<void> {
+    await waitUntil(scope, STATE_TIMEOUT_MS, `volume ${id} is not ready for workloads`, async (elapsedMs) => {
+      const volume = await this.#find(id, scope);
+      if (volume === null) throw rpcError(Code.NotFound, `volume ${id} not found`);
+      if (volume.ready) return { done: true, value: null };
+      const isLeaving = volume.robustness !== 'faulted' && ['attached', 'detaching'].includes(volume.state);
+      if (!isLeaving || elapsedMs >= LEAVING_PATIENCE_MS) {
+        throw rpcError(Code.Aborted, `volume ${id} is not ready for workloads: ${notReadyReason(volume)}`);
+      }
+      return { done: false, waitingFor: notReadyReason(volume) };
+    });
   }
 
   async #whenAttached(id: string, node: string, ticket: string, scope: CallScope): Promise<void> {
