@@ -10,6 +10,8 @@ export class RestError extends Error {
 }
 
 const ATTEMPTS = 4;
+/** The API server asked the webhook of a manager that lost power just now. */
+export const WEBHOOK_IS_GONE = /failed calling webhook .*(ECONNREFUSED|ECONNRESET|timeout|deadline)/;
 const ATTEMPT_MS = 10_000;
 
 export class Rest {
@@ -31,7 +33,8 @@ export class Rest {
       try {
         return await this.callOnce<T>(method, path, body);
       } catch (error) {
-        if (error instanceof RestError || attempt === ATTEMPTS) throw error;
+        const isAnswer = error instanceof RestError && !WEBHOOK_IS_GONE.test(error.message);
+        if (isAnswer || attempt === ATTEMPTS) throw error;
       }
     }
   }
