@@ -1,5 +1,7 @@
 /** The REST API as a client of it sees it. */
 
+import { setTimeout as delay } from 'node:timers/promises';
+
 /** The API's refusal: HTTP status and the message of its error resource. */
 export class RestError extends Error {
   readonly status: number;
@@ -9,7 +11,8 @@ export class RestError extends Error {
   }
 }
 
-const ATTEMPTS = 4;
+const ATTEMPTS = 8;
+const PAUSE_MS = 500;
 /** The API server asked the webhook of a manager that lost power just now. */
 export const WEBHOOK_IS_GONE = /failed calling webhook .*(ECONNREFUSED|ECONNRESET|timeout|deadline)/;
 const ATTEMPT_MS = 10_000;
@@ -35,6 +38,7 @@ export class Rest {
       } catch (error) {
         const isAnswer = error instanceof RestError && !WEBHOOK_IS_GONE.test(error.message);
         if (isAnswer || attempt === ATTEMPTS) throw error;
+        await delay(PAUSE_MS);
       }
     }
   }

@@ -323,6 +323,7 @@ const newestDataOnly: Step = {
     await context.cluster.powerCut('node-1');
     await story(context).lost();
     await Promise.all([context.cluster.powerOn('node-2'), context.cluster.powerOn('node-3')]);
+    await waitFor('a manager answers', 60_000, () => context.rest.get(`/v1/volumes/${STORY}`));
     await context.rest.action(STORY, 'detach', { forceDetach: true });
     await context.rest.action(STORY, 'attach', { hostId: 'node-2', attachmentID: '', disableFrontend: false });
     const holder =
