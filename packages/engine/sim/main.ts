@@ -14,4 +14,4 @@ for (let seed = first; seed < first + count; seed++) {
     break;
   }
 }
-process.stdout.write(`${count} seeds from ${first}: done\n`);
+if (process.exitCode === undefined) process.stdout.write(`${count} seeds from ${first}: done\n`);
