@@ -87,7 +87,7 @@ export class Publishing {
     const ticket = attachmentId(id, this.#driver, node);
     // Asked again, or answered too late the last time.
     if (attachmentState(volume, node, ticket).done) return {};
-    await this.#whenReady(id, scope);
+    if (!volume.ready) await this.#whenReady(id, scope);
     const input = { hostId: node, disableFrontend: false, attacherType: ATTACHER_TYPE, attachmentID: ticket };
     await this.#manager.act(volume, 'attach', input, { repeatable: true, signal: scope.signal });
     await this.#whenAttached(id, node, ticket, scope);
