@@ -4,25 +4,16 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Cluster } from './cluster.ts';
 import { Blocks } from './story/blocks.ts';
-import type { StoryContext } from './story/context.ts';
+import { storyOn } from './story/context.ts';
 import { FileSystems } from './story/file-system.ts';
 import { stepsWith } from './story/steps.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 const workDir = mkdtempSync(join(tmpdir(), 'longhorn-demo-'));
 const cluster = Cluster.running(join(root, '.longhorn'));
-const context: StoryContext = {
-  cluster,
-  get kube() {
-    return cluster.kube;
-  },
-  get rest() {
-    return cluster.rest;
-  },
-  medium: process.getuid?.() === 0 ? new FileSystems(workDir, join(root, 'node_modules')) : new Blocks(process.pid),
-  log: (text) => console.log(`   ${text}`),
-  figures: new Map(),
-};
+const medium =
+  process.getuid?.() === 0 ? new FileSystems(workDir, join(root, 'node_modules')) : new Blocks(process.pid);
+const context = storyOn(cluster, medium, (text) => console.log(`   ${text}`));
 
 if (process.getuid?.() !== 0)
   console.log(

@@ -38,6 +38,13 @@ export function isStill(clusterFolder: string, { pid, mark, command }: ProcessEn
   );
 }
 
+/** Bytes that a process has caused to be written to storage (Linux: /proc/PID/io). Throws when it is gone. */
+export function bytesWritten(pid: number): number {
+  const found = /^write_bytes: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'));
+  if (found === null) throw new Error(`/proc/${pid}/io says nothing of write_bytes`);
+  return Number(found[1]);
+}
+
 /** The one process of `node` whose command line matches. Throws when there is none or more than one. */
 export function findProcess(clusterFolder: string, node: string, pattern: RegExp): ProcessEntry {
   const found = markedProcesses(clusterFolder).filter(

@@ -14,13 +14,14 @@ export async function mergedChecksums(system: System, volume: string): Promise<M
   const size = Number(at(engine, 'spec.volumeSize'));
   const modes = Object.keys((at(engine, 'status.replicaModeMap') as object | undefined) ?? {});
   const addresses = (at(engine, 'status.currentReplicaAddressMap') as Record<string, string> | undefined) ?? {};
-  const sums = new Map<string, string>();
-  for (const name of modes) {
-    const address = addresses[name];
-    if (address === undefined) throw new Error(`replica ${name} of ${volume} has no address`);
-    sums.set(name, await contentsOf(address, volume, size));
-  }
-  return sums;
+  const sums = await Promise.all(
+    modes.map(async (name): Promise<[string, string]> => {
+      const address = addresses[name];
+      if (address === undefined) throw new Error(`replica ${name} of ${volume} has no address`);
+      return [name, await contentsOf(address, volume, size)];
+    }),
+  );
+  return new Map(sums);
 }
 
 async function contentsOf(address: string, volume: string, size: number): Promise<string> {

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { Cluster } from '../src/cluster.ts';
 import { Blocks } from '../src/story/blocks.ts';
-import type { StoryContext } from '../src/story/context.ts';
+import { storyOn } from '../src/story/context.ts';
 import { stepsWith } from '../src/story/steps.ts';
 import { NOBODY } from '../src/unprivileged.ts';
 
@@ -20,18 +20,7 @@ describe('the story over NBD, without root', () => {
   const runsAs = process.getuid?.() === 0 ? 'nobody' : 'self';
   if (runsAs === 'nobody') chownSync(folder, NOBODY, NOBODY);
   const cluster = new Cluster(join(folder, 'cluster'), 23, { runsAs });
-  const context: StoryContext = {
-    cluster,
-    get kube() {
-      return cluster.kube;
-    },
-    get rest() {
-      return cluster.rest;
-    },
-    medium: new Blocks(SEED),
-    log: (text) => console.log(`    ${text}`),
-    figures: new Map(),
-  };
+  const context = storyOn(cluster, new Blocks(SEED), (text) => console.log(`    ${text}`));
 
   beforeAll(async () => {
     await cluster.start();

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { Cluster } from '../src/cluster.ts';
-import type { StoryContext } from '../src/story/context.ts';
+import { storyOn } from '../src/story/context.ts';
 import { FileSystems } from '../src/story/file-system.ts';
 import { stepsWith } from '../src/story/steps.ts';
 
@@ -17,18 +17,11 @@ if (!root) console.log('story with block devices: skipped, it wants root');
 describe.skipIf(!root)('the story with block devices', () => {
   const folder = mkdtempSync(join(tmpdir(), 'longhorn-story-'));
   const cluster = new Cluster(join(folder, 'cluster'), 20);
-  const context: StoryContext = {
+  const context = storyOn(
     cluster,
-    get kube() {
-      return cluster.kube;
-    },
-    get rest() {
-      return cluster.rest;
-    },
-    medium: new FileSystems(join(folder, 'work'), resolve(import.meta.dirname, '../../../node_modules')),
-    log: (text) => console.log(`    ${text}`),
-    figures: new Map(),
-  };
+    new FileSystems(join(folder, 'work'), resolve(import.meta.dirname, '../../../node_modules')),
+    (text) => console.log(`    ${text}`),
+  );
 
   beforeAll(async () => {
     await cluster.start();

@@ -12,6 +12,23 @@ export interface StoryContext extends System {
   figures: Map<string, string>;
 }
 
+/** What the steps need to tell the story on a cluster. */
+export function storyOn(cluster: Cluster, medium: Medium, log: (text: string) => void): StoryContext {
+  return {
+    cluster,
+    // A cluster that starts again has other clients.
+    get kube() {
+      return cluster.kube;
+    },
+    get rest() {
+      return cluster.rest;
+    },
+    medium,
+    log,
+    figures: new Map(),
+  };
+}
+
 export interface Step {
   title: string;
   run: (context: StoryContext) => Promise<void>;

@@ -148,7 +148,8 @@ class FileSystem implements Tenant {
       throw new ShellError(`the file system on ${device} is not clean`, { cause: error });
     }
     const raw = (): Promise<string> => run('sh', ['-c', `dd if=${device} bs=1M iflag=direct status=none | sha256sum`]);
-    if ((await raw()) !== (await raw())) throw new Error('two reads of the device differ');
+    const [first, second] = await Promise.all([raw(), raw()]);
+    if (first !== second) throw new Error('two reads of the device differ');
   }
 }
 

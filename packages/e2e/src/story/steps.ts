@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { at } from '../kube.ts';
 import { inventory, replicaFolders } from '../leftovers.ts';
 import { parseNbdUri } from '../nbd-client.ts';
-import { engineProcess, replicaProcess } from '../processes.ts';
+import { bytesWritten, engineProcess, replicaProcess } from '../processes.ts';
 import { mergedChecksums } from '../replica-contents.ts';
 import {
   attach,
@@ -31,6 +31,9 @@ const PAIR = 'pair';
 
 /** A rebuild begins within this time after the loss of a replica. */
 const REBUILD_BEGINS_MS = 10_000;
+
+/** A replica that missed a second or two of writes writes at most this share of the volume's data when it is rebuilt. */
+const REBUILT_SHARE = 0.25;
 
 const story = (context: StoryContext): Tenant => context.medium.tenant(STORY);
 const pair = (context: StoryContext): Tenant => context.medium.tenant(PAIR);
@@ -126,12 +129,23 @@ const loseReplica: Step = {
     );
     const started = performance.now() - killed;
     await waitHealthy(context, STORY, 180_000);
+    const copied = copiedBytes(context, 'node-3', target.metadata.name);
     await runningWriter().progress(20, 10_000);
     const healthy = ((performance.now() - killed) / 1000).toFixed(1);
     const waited = await judgeWait(context, before, KILLED_IO_MS, 'a killed replica');
-    context.log(`rebuild began after ${started.toFixed(0)} ms, healthy after ${healthy} s, ${waited}`);
+    const held = Number(at(await context.kube.get('volumes', STORY), 'status.actualSize'));
+    context.log(
+      `rebuild began after ${started.toFixed(0)} ms, healthy after ${healthy} s, ${waited}; wrote ${copied >> 20} MiB of the volume's ${held >> 20} MiB`,
+    );
+    if (copied > held * REBUILT_SHARE)
+      throw new Error(`the rebuilt replica wrote ${copied} bytes of ${held}: more than what differed`);
   },
 };
+
+/** What the process of a replica has written since it began: the rebuild's copies, and the writes of its time. */
+function copiedBytes(context: StoryContext, node: string, replica: string): number {
+  return bytesWritten(replicaProcess(context.cluster.folder, node, replica).pid);
+}
 
 async function cutNode2(context: StoryContext): Promise<void> {
   await context.cluster.powerCut('node-2');
