@@ -45,7 +45,6 @@ export const COMMAND_TIMEOUT_MS = 30_000;
 export const MOUNT_TIMEOUT_MS = 100_000;
 export const UNMOUNT_TIMEOUT_MS = 30_000;
 export const FORMAT_TIMEOUT_MS = 30 * 60_000;
-export const COMMAND_OUTPUT_BYTES_MAX = 16 * 1024;
 
 /** Mounts on top of each other that an unmount takes away. */
 export const STACKED_MOUNTS_MAX = 16;

@@ -61,9 +61,6 @@ export const MOUNT_CHECK_MS = 10_000;
 /** Limit of a command such as `mount` or `frontend cleanup`. */
 export const COMMAND_TIMEOUT_MS = 60_000;
 
-/** What is kept of a command's output for its error. */
-export const COMMAND_OUTPUT_MAX = 16 * 1024;
-
 /** Device clean-up: attempts, and the pause between them. */
 export const CLEANUP_ATTEMPTS_MAX = 5;
 export const CLEANUP_RETRY_MS = 2_000;

@@ -1,45 +1,14 @@
 /** The node as it is: programs, /proc and device files. */
-import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { open, readFile, stat } from 'node:fs/promises';
-import { COMMAND_OUTPUT_BYTES_MAX } from '../limits.ts';
+import { runBounded } from '@longhorn/shared-types/node/bounded-command';
 import type { CommandResult, NodeHost } from '../node/node-host.ts';
 
-function run(command: string, args: readonly string[], timeoutMs: number): Promise<CommandResult> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } });
-    const line = [command, ...args].join(' ');
-    let output = '';
-    const take = (chunk: Buffer): void => {
-      output = (output + chunk.toString('utf8')).slice(-COMMAND_OUTPUT_BYTES_MAX);
-    };
-    const finish = (): void => {
-      clearTimeout(limit);
-      child.stdout.destroy();
-      child.stderr.destroy();
-    };
-    // It may hang in the kernel on a dead device, where no signal reaches it: it is left behind.
-    const limit = setTimeout(() => {
-      child.kill('SIGKILL');
-      child.unref();
-      finish();
-      reject(new Error(`${line}: not done after ${timeoutMs / 1000} s: ${output.trim()}`));
-    }, timeoutMs);
-    child.stdout.on('data', take);
-    child.stderr.on('data', take);
-    child.on('error', (error) => {
-      finish();
-      reject(new Error(`${command} cannot be run: ${error.message}`, { cause: error }));
-    });
-    // `exit`, not `close`: something that the program left running may hold its pipes.
-    child.on('exit', (code, signal) => {
-      setImmediate(() => {
-        finish();
-        if (code === null) reject(new Error(`${line}: ended by ${signal}: ${output.trim()}`));
-        else resolve({ code, output });
-      });
-    });
-  });
+async function run(command: string, args: readonly string[], timeoutMs: number): Promise<CommandResult> {
+  const env = { ...process.env, LC_ALL: 'C' };
+  const { code, signal, output } = await runBounded(command, args, { timeoutMs, env });
+  if (code === null) throw new Error(`${[command, ...args].join(' ')}: ended by ${signal}: ${output}`);
+  return { code, output };
 }
 
 function major(device: bigint): bigint {
