@@ -7,6 +7,12 @@ import type { JsonObject } from './json-object.ts';
 
 export const WEBHOOK_PORT = 9502;
 
+/**
+ * A node without power stays behind the service for a while, and calls that go there wait this long; the manager's own writes
+ * about that very node are among them. The API server's default (upstream's) is 10.
+ */
+const WEBHOOK_TIMEOUT_S = 5;
+
 const BOTH: readonly Operation[] = ['CREATE', 'UPDATE'];
 const ALL: readonly Operation[] = ['CREATE', 'UPDATE', 'DELETE'];
 
@@ -70,6 +76,7 @@ function webhook(type: 'mutating' | 'validating', namespace: string, caPem: stri
     },
     rules,
     failurePolicy: 'Fail',
+    timeoutSeconds: WEBHOOK_TIMEOUT_S,
     matchPolicy: 'Exact',
     sideEffects: 'None',
     admissionReviewVersions: ['v1'],
