@@ -145,6 +145,15 @@ describe('actions on the snapshots of a running engine', () => {
     expect(calls).toEqual(['revert a of v at 10.0.0.1:10000']);
   });
 
+  it('reverts by what the API server has, when the cache is behind', async () => {
+    await datastore.stop();
+    const other = new Datastore({ transport: api, namespace: NS, clock: systemClock, log });
+    await other.read('Engine', 'v-e-0');
+    await other.update('Engine', 'v-e-0', (engine) => ({ ...engine, spec: { ...engine.spec, disableFrontend: true } }));
+    expect(datastore.store('Engine').get('v-e-0')?.spec.disableFrontend).toBe(false);
+    expect(await act('snapshotRevert', { name: 'a' })).toEqual({ kind: 'nothing' });
+  });
+
   it('marks one as removed, and tells what a purge answers', async () => {
     expect(await act('snapshotDelete', { name: 'a' })).toEqual({ kind: 'volume' });
     expect(calls).toEqual(['remove a']);

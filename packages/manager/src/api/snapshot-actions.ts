@@ -8,6 +8,7 @@ import {
 } from '@longhorn/shared-types';
 import { byName, settingsOf, type ApiContext } from './api-context.ts';
 import {
+  engineOf,
   listSnapshots,
   purgeSnapshots,
   refuseDuringMigration,
@@ -95,8 +96,8 @@ const snapshotRevert: SnapshotAction = (context, volume, body) =>
     const volumeName = volume.metadata.name;
     refuseStandby(volume, 'revert');
     refuseDuringMigration(volume);
-    const [engine] = context.datastore.store('Engine').byIndex('volume', volumeName);
-    if (engine !== undefined && engine.spec.frontend !== '' && !engine.spec.disableFrontend) {
+    const engine = await engineOf(context, volumeName);
+    if (engine.spec.frontend !== '' && !engine.spec.disableFrontend) {
       throw new RestFault(
         `failed to revert snapshot for volume ${volumeName} with frontend enabled: detach it and attach it in maintenance mode (disableFrontend) first`,
       );
