@@ -64,6 +64,8 @@ export const killedMsMax = 5_000;
 export const oldPodLogsKept = 30;
 /** A node without power is NotReady after this time, unless `up` is told otherwise. */
 export const nodeGraceMs = 10_000;
+/** The disks of nodes give the space of deleted files back. */
+export const trimEveryMs = 10 * 60_000;
 /** Nodes of one cluster: 127.0.0.2 to 127.0.0.201. */
 export const nodesMax = 200;
 /** Clusters beside each other: from 100 on their pods would have the addresses of another one's services. */

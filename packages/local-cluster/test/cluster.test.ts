@@ -9,6 +9,7 @@ import {
   mkdtempSync,
   openSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
   writeSync,
@@ -64,6 +65,15 @@ const isAlive = (pid: number): boolean => {
     throw error;
   }
 };
+
+/** Replaces a file by one whose content was synced before. */
+function placeSynced(folder: string, name: string, content: string): void {
+  const file = openSync(join(folder, `${name}.tmp`), 'w');
+  writeSync(file, content);
+  fsyncSync(file);
+  closeSync(file);
+  renameSync(join(folder, `${name}.tmp`), join(folder, name));
+}
 
 describe('a cluster', () => {
   let folder = '';
@@ -319,6 +329,7 @@ describe('a cluster', () => {
     await until(on, STORAGE.pods, 'once', isReady);
     const [before] = readyLines(made);
 
+    placeSynced(paths.disk, 'record', 'first');
     const synced = openSync(join(paths.disk, 'synced'), 'w+');
     writeSync(synced, Buffer.alloc(1 << 20, 'A'));
     fdatasyncSync(synced);
@@ -327,6 +338,8 @@ describe('a cluster', () => {
     closeSync(directory);
     writeSync(synced, Buffer.alloc(4096, 'B'), 0, 4096, 0);
     closeSync(synced);
+    // Its folder is not synced: which of the two is there afterwards is open, but it is whole.
+    placeSynced(paths.disk, 'record', 'second');
     writeFileSync(join(paths.disk, 'unsynced'), 'gone');
 
     // A mount namespace made meanwhile holds the file system that is cut off.
@@ -344,6 +357,7 @@ describe('a cluster', () => {
     await on.powerOn('node-1');
     const kept = readFileSync(join(paths.disk, 'synced'));
     expect([kept.length, kept.every((byte) => byte === 65)]).toEqual([1 << 20, true]);
+    expect(readFileSync(join(paths.disk, 'record'), 'utf8')).toMatch(/^(first|second)$/);
     expect(existsSync(join(paths.disk, 'unsynced'))).toBe(false);
     expect(readFileSync(paths.bootId, 'utf8')).not.toBe(bootId);
     expect(on.operations.store.get(STORAGE.pods, 'default', 'once')).toBeNull();

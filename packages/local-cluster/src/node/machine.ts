@@ -13,7 +13,8 @@ import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { SERVER_VERSION } from '../api/discovery.ts';
 import { releaseUsers, tearDownDevices } from './devices.ts';
-import { createDisk, cutDisk, dropDisk, mountDisk, unmountDisk, type Disk, type DiskKind } from './disk.ts';
+import { createDisk, cutDisk, dropDisk, mountDisk, trimDisk, unmountDisk, type Disk, type DiskKind } from './disk.ts';
+import { trimEveryMs } from '../limits.ts';
 import { Kubelet, type KubeletParts } from './kubelet.ts';
 import type { NodeFacts } from './node-object.ts';
 import type { PacketFilter } from './packet-filter.ts';
@@ -51,6 +52,7 @@ export class Machine {
   #state: NodeState;
   #kubelet: Kubelet | null = null;
   #switching: Promise<unknown> = Promise.resolve();
+  #trimming: NodeJS.Timeout | null = null;
 
   private constructor(parts: MachineParts, disk: Disk, state: NodeState) {
     this.#parts = parts;
@@ -153,6 +155,7 @@ export class Machine {
       if (this.#kubelet !== null) return;
       const { filter, addresses, paths, runFolder, uuid } = this.#parts;
       await mountDisk(this.#disk, this.wasCut);
+      await this.#trim();
       const host = hostBootId();
       if (this.#bootId() === '' || this.wasCut || this.#state.hostBootId !== host)
         replaceFile(paths.bootId, `${uuid()}\n`);
@@ -161,8 +164,32 @@ export class Machine {
       await filter.restore(addresses);
       const kubelet = new Kubelet({ ...this.#parts, environment: this.#environment() });
       this.#kubelet = kubelet;
+      this.#trimming = setInterval(() => void this.#trimWhileOn(), trimEveryMs);
       await kubelet.start(this.#facts());
     });
+  }
+
+  /** A switch like the others: a power-cut waits for its end. */
+  #trimWhileOn(): Promise<void> {
+    return this.#switch(async () => {
+      if (this.#kubelet !== null) await this.#trim();
+    });
+  }
+
+  async #trim(): Promise<void> {
+    try {
+      await trimDisk(this.#disk);
+    } catch (error) {
+      this.#parts.note(`${this.name}: ${String(error)}`);
+    }
+  }
+
+  /** From here on it is off. */
+  #closeKubelet(): void {
+    if (this.#trimming !== null) clearInterval(this.#trimming);
+    this.#trimming = null;
+    this.#kubelet?.close();
+    this.#kubelet = null;
   }
 
   /** Cuts the power. Nobody is told. */
@@ -172,8 +199,7 @@ export class Machine {
       if (this.#kubelet === null) return;
       // Before anything else: a crash of local-cluster in the middle of this must not bring the node back as if nothing was.
       this.#remember({ power: 'off' });
-      this.#kubelet.close();
-      this.#kubelet = null;
+      this.#closeKubelet();
       await processes.freeze(NODE_MARK, `${mark}\0`);
       await filter.drop(addresses);
       cutDisk(this.#disk);
@@ -203,8 +229,7 @@ export class Machine {
   /** Ends the node in good order, after its pods were stopped. */
   shutDown(): Promise<void> {
     return this.#switch(async () => {
-      this.#kubelet?.close();
-      this.#kubelet = null;
+      this.#closeKubelet();
       const left = await this.#killAll();
       if (left.length > 0) this.#parts.note(`${this.name}: left after the stop: ${left.join('; ')}`);
       await unmountDisk(this.#disk);
