@@ -244,12 +244,12 @@ export class Cluster {
     if (what === 'writes' && parts.length === 1 && method === 'GET') return this.#counts.writes();
     if (what !== 'nodes' || parts.length > 3) return null;
     if (name === undefined) {
-      if (method !== 'GET') throw methodNotAllowed(`${method} /local/nodes`);
+      if (method !== 'GET') throw methodNotAllowed();
       return { nodes: [...this.#machines.values()].map((machine) => machine.describe()) };
     }
     const machine = this.#machines.get(name);
     if (machine === undefined) throw notFound({ group: '', kind: 'nodes', name });
-    if (action !== undefined && method !== 'POST') throw methodNotAllowed(`${method} /local/nodes/${name}/${action}`);
+    if (action !== undefined && method !== 'POST') throw methodNotAllowed();
     switch (action) {
       case undefined:
         return machine.describe();

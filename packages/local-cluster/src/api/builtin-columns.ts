@@ -20,7 +20,7 @@ const column = (name: string, cell: ComputedColumn['cell'], priority = 0, type =
 });
 const at = (name: string, path: string, priority = 0, type = 'string'): ComputedColumn =>
   column(name, (object) => valueAt(object, ...path.split('.')) ?? (type === 'integer' ? 0 : '<none>'), priority, type);
-const age = column('Age', (object, now) => humanAge(object.metadata.creationTimestamp, now), 0, 'date');
+const age = column('Age', (object, now) => humanAge(object.metadata.creationTimestamp, now));
 const count = (value: Json | undefined): number => Object.keys(objectAt(value)).length;
 
 function podReason(pod: KubeObject): string {
@@ -123,8 +123,8 @@ export const BUILTIN_COLUMNS: Readonly<Record<string, readonly ComputedColumn[]>
     column('Selector', (service) => selectorText(valueAt(service, 'spec', 'selector')), 1),
   ],
   '/endpoints': [column('Endpoints', endpointList), age],
-  '/configmaps': [column('Data', (map) => count(map['data']) + count(map['binaryData']), 0, 'integer'), age],
-  '/secrets': [at('Type', 'type'), column('Data', (secret) => count(secret['data']), 0, 'integer'), age],
+  '/configmaps': [column('Data', (map) => count(map['data']) + count(map['binaryData'])), age],
+  '/secrets': [at('Type', 'type'), column('Data', (secret) => count(secret['data'])), age],
   '/events': [
     column('Last Seen', (event, now) => {
       const seen = stringAt(event['lastTimestamp']) || stringAt(event['eventTime']) || event.metadata.creationTimestamp;
@@ -177,7 +177,7 @@ export const BUILTIN_COLUMNS: Readonly<Record<string, readonly ComputedColumn[]>
     at('Provisioner', 'provisioner'),
     at('ReclaimPolicy', 'reclaimPolicy'),
     at('VolumeBindingMode', 'volumeBindingMode'),
-    column('AllowVolumeExpansion', (sc) => sc['allowVolumeExpansion'] === true, 0, 'boolean'),
+    column('AllowVolumeExpansion', (sc) => sc['allowVolumeExpansion'] === true),
     age,
   ],
   'policy/poddisruptionbudgets': [

@@ -22,7 +22,9 @@ function columnFrom(value: Json): Column {
     name: stringAt(column['name']),
     type: stringAt(column['type']),
     format: stringAt(column['format']),
-    description: stringAt(column['description']),
+    description:
+      stringAt(column['description']) ||
+      `Custom resource definition column (in JSONPath format): ${stringAt(column['jsonPath'])}`,
     priority: typeof column['priority'] === 'number' ? column['priority'] : 0,
     jsonPath: stringAt(column['jsonPath']),
   };
@@ -81,6 +83,9 @@ export function definitionFaults(definition: KubeObject): Cause[] {
     [names['kind'], 'spec.names.kind'],
   ] as const)
     if (stringAt(value) === '') found.push(causes.required(field));
+  const scope = stringAt(spec['scope']);
+  if (scope !== '' && scope !== 'Cluster' && scope !== 'Namespaced')
+    found.push(causes.notSupported('spec.scope', scope, ['Cluster', 'Namespaced']));
   const expected = `${stringAt(names['plural'])}.${stringAt(spec['group'])}`;
   if (definition.metadata.name !== expected)
     found.push(causes.invalid('metadata.name', definition.metadata.name, `must be spec.names.plural+"."+spec.group`));
@@ -88,11 +93,8 @@ export function definitionFaults(definition: KubeObject): Cause[] {
   if (strategy !== undefined && strategy !== 'None')
     found.push(causes.notSupported('spec.conversion.strategy', strategy, ['None']));
   const versions = versionsOf(definition);
-  if (versions.length === 0) found.push(causes.required('spec.versions'));
   if (versions.filter((version) => version['storage'] === true).length !== 1)
-    found.push(
-      causes.invalid('spec.versions', versions.length, 'must have exactly one version marked as storage version'),
-    );
+    found.push(causes.invalid('spec.versions', versions, 'must have exactly one version marked as storage version'));
   versions.forEach((version, index) => {
     const field = `spec.versions[${index}].schema.openAPIV3Schema`;
     if (!isObject(valueAt(version, 'schema', 'openAPIV3Schema'))) found.push(causes.required(field));

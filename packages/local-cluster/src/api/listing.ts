@@ -5,7 +5,7 @@ import type { Json } from './json.ts';
 import { keyOf, type KubeObject } from './object.ts';
 import type { ResourceType } from './resource-type.ts';
 import { fieldSelector, labelSelector, type Match } from './selectors.ts';
-import { badRequest, expired } from './status-error.ts';
+import { badRequest, causes, expired, invalidOptions } from './status-error.ts';
 import type { Store } from './store.ts';
 
 export interface ListRequest {
@@ -58,17 +58,23 @@ function limitOf(parameters: URLSearchParams): number {
   const text = parameters.get('limit');
   if (text === null || text === '' || text === '0') return Number.POSITIVE_INFINITY;
   const limit = Number(text);
-  if (!Number.isSafeInteger(limit) || limit < 0)
-    throw badRequest(`limit: ${JSON.stringify(text)} is not a whole number`);
-  return limit;
+  if (!Number.isSafeInteger(limit))
+    throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
+  return limit < 0 ? Number.POSITIVE_INFINITY : limit;
 }
+
+const MATCHES = ['Exact', 'NotOlderThan'];
 
 /** The version that the request pins the list to; `null`: the present one. */
 function pinnedVersion(parameters: URLSearchParams, current: number): number | null {
   const version = parameters.get('resourceVersion') ?? '';
   const match = parameters.get('resourceVersionMatch') ?? '';
+  if (match !== '' && !MATCHES.includes(match))
+    throw invalidOptions('ListOptions', [causes.notSupported('resourceVersionMatch', match, [...MATCHES, ''])]);
   if (match !== '' && version === '')
-    throw badRequest('resourceVersionMatch is forbidden unless resourceVersion is provided');
+    throw invalidOptions('ListOptions', [
+      causes.forbidden('resourceVersionMatch', 'resourceVersionMatch is forbidden unless resourceVersion is provided'),
+    ]);
   if (version === '' || version === '0') return null;
   const wanted = Number(version);
   if (!Number.isSafeInteger(wanted) || wanted < 0)

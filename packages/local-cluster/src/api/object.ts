@@ -66,14 +66,15 @@ function ownerReferencesFrom(value: Json | undefined): OwnerReference[] | undefi
   return value.map((entry, index) => {
     const field = `metadata.ownerReferences[${index}]`;
     if (!isObject(entry)) throw badRequest(`${field} must be an object`);
-    const { apiVersion, kind, name, uid } = entry;
+    // An empty one is refused with the rest of the metadata, see metadata-faults.ts.
+    const { apiVersion = '', kind = '', name = '', uid = '' } = entry;
     if (
       typeof apiVersion !== 'string' ||
       typeof kind !== 'string' ||
       typeof name !== 'string' ||
       typeof uid !== 'string'
     )
-      throw badRequest(`${field} needs apiVersion, kind, name and uid`);
+      throw badRequest(`apiVersion, kind, name and uid of ${field} must be strings`);
     return { ...entry, apiVersion, kind, name, uid };
   });
 }

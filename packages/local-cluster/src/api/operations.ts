@@ -11,7 +11,7 @@ import { STORAGE } from './builtin-kinds.ts';
 import { established } from './definition.ts';
 import { timestamp, type Environment } from './environment.ts';
 import { equal, objectAt, valueAt, type JsonObject } from './json.ts';
-import { initialStatus } from './kind-rules.ts';
+import { hasGeneration, initialStatus } from './built-in-defaults.ts';
 import { trackUpdate } from './managed-fields.ts';
 import { namespaceOf, objectFrom, type KubeObject, type Metadata } from './object.ts';
 import { check, internalWrite, shape, subjectOf, type WriteOptions } from './preparation.ts';
@@ -35,6 +35,8 @@ export interface DeleteOptions {
   uid: string | null;
   resourceVersion: string | null;
   dryRun: boolean;
+  /** receives texts for the `Warning` header */
+  warn: (text: string) => void;
 }
 
 export const plainDelete: DeleteOptions = {
@@ -43,6 +45,7 @@ export const plainDelete: DeleteOptions = {
   uid: null,
   resourceVersion: null,
   dryRun: false,
+  warn: () => undefined,
 };
 
 export interface DeleteResult {
@@ -111,7 +114,7 @@ export class Operations {
       uid: this.environment.uuid(),
       resourceVersion: '',
       creationTimestamp: timestamp(this.environment.now()),
-      generation: 1,
+      ...(hasGeneration(type) ? { generation: 1 } : {}),
     };
   }
 
@@ -160,6 +163,7 @@ export class Operations {
     for (let attempt = 1; ; attempt++) {
       const current = this.get(type, namespace, name);
       const wanted = { ...change(current), apiVersion: type.storedApiVersion };
+      this.#refuseIdentityChange(type, current, wanted);
       const stale =
         wanted.metadata.resourceVersion !== '' && wanted.metadata.resourceVersion !== current.metadata.resourceVersion;
       if (stale) throw modifiedMeanwhile(subjectOf(type, name));
@@ -177,7 +181,6 @@ export class Operations {
     subresource: '' | 'status',
     options: WriteOptions,
   ): Promise<KubeObject | null> {
-    this.#refuseIdentityChange(type, current, wanted);
     let object = merged(type, current, shape(type, wanted, options), subresource);
     const request = { type, operation: 'UPDATE' as const, subresource, previous: current, options };
     if (this.#admission !== null) {
@@ -220,7 +223,7 @@ export class Operations {
       throw invalid({ group: type.group, kind: type.kind, name: current.metadata.name }, [
         causes.forbidden(
           'metadata.finalizers',
-          `no new finalizers can be added if the object is being deleted, found new finalizers ${JSON.stringify(added)}`,
+          `no new finalizers can be added if the object is being deleted, found new finalizers []string{${added.map((entry) => JSON.stringify(entry)).join(', ')}}`,
         ),
       ]);
   }
@@ -234,16 +237,16 @@ export class Operations {
   ): Promise<DeleteResult> {
     for (let attempt = 1; ; attempt++) {
       const current = this.get(type, namespace, name);
-      const subject = subjectOf(type, name);
+      const subject = { ...subjectOf(type, name), kind: type.kind };
       if (options.uid !== null && options.uid !== current.metadata.uid)
         throw conflict(
           subject,
-          `Precondition failed: UID in precondition: ${options.uid}, UID in object meta: ${current.metadata.uid}`,
+          `the UID in the precondition (${options.uid}) does not match the UID in record (${current.metadata.uid}). The object might have been deleted and then recreated`,
         );
       if (options.resourceVersion !== null && options.resourceVersion !== current.metadata.resourceVersion)
         throw conflict(
           subject,
-          `Precondition failed: ResourceVersion in precondition: ${options.resourceVersion}, ResourceVersion in object meta: ${current.metadata.resourceVersion}`,
+          `the ResourceVersion in the precondition (${options.resourceVersion}) does not match the ResourceVersion in record (${current.metadata.resourceVersion}). The object might have been modified`,
         );
       this.#refuseProtected(type, name);
       await this.#admission?.validate({
@@ -252,7 +255,7 @@ export class Operations {
         subresource: '',
         object: null,
         previous: current,
-        options: { ...internalWrite, dryRun: options.dryRun },
+        options: { ...internalWrite, dryRun: options.dryRun, warn: options.warn },
       });
       const marked = this.#marked(type, current, options);
       if (options.dryRun) return { object: marked ?? current, gone: marked === null };
@@ -263,7 +266,7 @@ export class Operations {
           ? this.store.remove(type.storage, current, seen)
           : this.store.update(type.storage, marked, seen);
       if (outcome.result === 'written') return { object: outcome.object, gone: marked === null };
-      if (attempt >= patchAttemptsMax) throw modifiedMeanwhile(subject);
+      if (attempt >= patchAttemptsMax) throw modifiedMeanwhile(subjectOf(type, name));
     }
   }
 
@@ -295,8 +298,9 @@ export class Operations {
       metadata: {
         ...metadata,
         ...(finalizers.size === 0 ? {} : { finalizers: [...finalizers] }),
-        ...(again && !shortened ? {} : { deletionTimestamp: timestamp(until), deletionGracePeriodSeconds: grace }),
-        generation: (metadata.generation ?? 0) + (again ? 0 : 1),
+        ...(again && !shortened ? {} : { deletionTimestamp: timestamp(until) }),
+        ...((again && !shortened) || contents ? {} : { deletionGracePeriodSeconds: grace }),
+        ...(hasGeneration(type) ? { generation: (metadata.generation ?? 0) + (again ? 0 : 1) } : {}),
       },
     };
   }
@@ -374,7 +378,7 @@ function merged(type: ResourceType, current: KubeObject, wanted: KubeObject, sub
     ? { ...objectFrom(rest), metadata, ...(current['status'] === undefined ? {} : { status: current['status'] }) }
     : { ...wanted, metadata };
   const generation = metadata.generation ?? 1;
-  return equal(contentsOf(object), contentsOf(current))
+  return !hasGeneration(type) || equal(contentsOf(object), contentsOf(current))
     ? object
     : { ...object, metadata: { ...metadata, generation: generation + 1 } };
 }

@@ -52,16 +52,18 @@ function mergeList(field: string, target: Json[], patch: Json[]): Json[] {
   if (patch.some((element) => isObject(element) && element['$patch'] === 'replace'))
     return patch.filter((element) => !(isObject(element) && element['$patch'] === 'replace'));
   let result = [...target];
+  const added: Json[] = [];
   for (const element of patch) {
     const key = identity(field, element);
     if (key === null)
       throw badRequest(`an element of ${field} in the patch lacks its key (${(MERGE_KEYS[field] ?? []).join(' or ')})`);
     const index = result.findIndex((known) => identity(field, known) === key);
     if (isObject(element) && element['$patch'] === 'delete') result = result.filter((_, at) => at !== index);
-    else if (index < 0) result.push(stripped(element));
+    else if (index < 0) added.push(stripped(element));
     else result[index] = strategicMerge(result[index], element);
   }
-  return result;
+  // New ones come first, as with the real server.
+  return [...added, ...result];
 }
 
 /** A new element may still carry directives and nulls of its own. */

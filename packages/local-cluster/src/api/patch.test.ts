@@ -20,6 +20,9 @@ describe('mergePatch', () => {
   });
 });
 
+/** The real server does not say more. */
+const REJECTED = /^the server rejected our request due to an error in our request$/;
+
 describe('jsonPatch', () => {
   const document = { a: { 'x/y': 1, l: [1, 2, 3] }, n: null };
   it.each<[string, Json, Json]>([
@@ -41,11 +44,11 @@ describe('jsonPatch', () => {
     expect(jsonPatch(document, patch)).toEqual(wanted);
   });
   it.each<[string, Json, RegExp]>([
-    ['a missing path', [{ op: 'replace', path: '/zz', value: 1 }], /nothing at \/zz/],
-    ['a test that fails', [{ op: 'test', path: '/n', value: 1 }], /test of \/n failed/],
-    ['an index out of range', [{ op: 'remove', path: '/a/l/3' }], /index 3 is out of range/],
-    ['an index that is none', [{ op: 'add', path: '/a/l/x', value: 1 }], /index x is out of range/],
-    ['an unknown operation', [{ op: 'eval', path: '/a' }], /unknown JSON patch operation/],
+    ['a missing path', [{ op: 'replace', path: '/zz/y', value: 1 }], REJECTED],
+    ['a test that fails', [{ op: 'test', path: '/n', value: 1 }], REJECTED],
+    ['an index out of range', [{ op: 'remove', path: '/a/l/3' }], REJECTED],
+    ['an index that is none', [{ op: 'add', path: '/a/l/x', value: 1 }], REJECTED],
+    ['an unknown operation', [{ op: 'eval', path: '/a' }], REJECTED],
     ['something else than a list', { op: 'add' }, /must be a list/],
   ])('refuses %s and changes nothing', (_name, patch, message) => {
     const before = structuredClone(document);
@@ -76,8 +79,8 @@ describe('strategicMerge', () => {
               name: 'a',
               image: '1',
               env: [
-                { name: 'X', value: '1' },
                 { name: 'Y', value: '2' },
+                { name: 'X', value: '1' },
               ],
             },
             { name: 'b', image: '2' },

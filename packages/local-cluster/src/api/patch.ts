@@ -15,8 +15,11 @@ export function mergePatch(target: Json | undefined, patch: Json): Json {
   return result;
 }
 
-const unprocessable = (message: string): ApiError =>
-  new ApiError(422, 'Invalid', `the server rejected our request due to an error in our request: ${message}`, {});
+/** As the real server words it; what is wrong goes into the error's cause, for the log. */
+const unprocessable = (detail: string): ApiError =>
+  Object.assign(new ApiError(422, 'Invalid', 'the server rejected our request due to an error in our request', {}), {
+    cause: detail,
+  });
 
 function pointerOf(path: Json | undefined): string[] {
   const text = stringAt(path);
@@ -59,7 +62,8 @@ function assign(document: Json, pointer: string[], operation: 'add' | 'replace' 
     if (operation === 'remove') parent.splice(index, 1);
     else parent.splice(index, operation === 'add' ? 0 : 1, value);
   } else if (isObject(parent)) {
-    if (operation !== 'add' && !Object.hasOwn(parent, key))
+    // `replace` of what is not there adds it, as with the real server.
+    if (operation === 'remove' && !Object.hasOwn(parent, key))
       throw unprocessable(`there is nothing at /${pointer.join('/')} to ${operation}`);
     if (operation === 'remove') delete parent[key];
     else parent[key] = value;
@@ -78,7 +82,6 @@ function applyOne(document: Json, operation: JsonObject): Json {
     case 'add':
       return assign(document, path, 'add', given());
     case 'replace':
-      lookup(document, path);
       return assign(document, path, 'replace', given());
     case 'remove':
       return assign(document, path, 'remove', null);
@@ -93,7 +96,7 @@ function applyOne(document: Json, operation: JsonObject): Json {
       return assign(assign(document, from, 'remove', null), path, 'add', value);
     }
     default:
-      throw badRequest(`unknown JSON patch operation ${JSON.stringify(operation['op'])}`);
+      throw unprocessable(`unknown JSON patch operation ${JSON.stringify(operation['op'])}`);
   }
 }
 

@@ -92,12 +92,17 @@ export async function evict(
 /** The scale subresource of a deployment. */
 export function scaleOf(deployment: KubeObject): JsonObject {
   const { name, namespace, uid, resourceVersion, creationTimestamp } = deployment.metadata;
+  const replicas = valueAt(deployment, 'spec', 'replicas') ?? 1;
+  const selector = Object.entries(stringMapAt(valueAt(deployment, 'spec', 'selector', 'matchLabels')))
+    .map(([key, value]) => `${key}=${value}`)
+    .toSorted()
+    .join(',');
   return {
     kind: 'Scale',
     apiVersion: 'autoscaling/v1',
     metadata: { name, ...(namespace === undefined ? {} : { namespace }), uid, resourceVersion, creationTimestamp },
-    spec: { replicas: valueAt(deployment, 'spec', 'replicas') ?? 1 },
-    status: { replicas: valueAt(deployment, 'status', 'replicas') ?? 0 },
+    spec: replicas === 0 ? {} : { replicas },
+    status: { replicas: valueAt(deployment, 'status', 'replicas') ?? 0, ...(selector === '' ? {} : { selector }) },
   };
 }
 

@@ -5,13 +5,16 @@
 import { jsonDepthMax } from '../limits.ts';
 import { definitionWarnings } from './definition.ts';
 import { depthOf, isObject, type Json, type JsonObject } from './json.ts';
-import { builtinDefaults, builtinFaults, metadataFaults } from './kind-rules.ts';
+import { builtinDefaults } from './built-in-defaults.ts';
+import { withoutUnknownFields } from './built-in-fields.ts';
+import { builtinFaults, refuseUndecodable } from './built-in-faults.ts';
+import { metadataFaults, metadataWarnings } from './metadata-faults.ts';
 import { objectFrom, type KubeObject } from './object.ts';
 import { apiVersionOf, type ResourceType } from './resource-type.ts';
 import { applyDefaults, pruneResource } from './schema.ts';
 import { toStored } from './versions.ts';
 import { validate } from './schema-validate.ts';
-import { ApiError, badRequest, invalid, type Subject } from './status-error.ts';
+import { ApiError, badRequest, causes, invalid, type Subject } from './status-error.ts';
 
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
 
@@ -46,25 +49,37 @@ const kindSubject = (type: ResourceType, name: string): Subject => ({ group: typ
 /** Decodes a body that must be of this type. */
 export function decode(type: ResourceType, body: Json | undefined): KubeObject {
   if (isObject(body)) {
+    if (type.custom && (body['kind'] ?? '') === '')
+      throw badRequest(
+        `the object provided is unrecognized (must be of type ${type.kind}): Object 'Kind' is missing in '${JSON.stringify(body)}'`,
+      );
     body = { ...body, apiVersion: body['apiVersion'] ?? apiVersionOf(type), kind: body['kind'] ?? type.kind };
     if (depthOf(body, jsonDepthMax) > jsonDepthMax)
       throw badRequest(`the object nests deeper than ${jsonDepthMax} levels`);
   }
   const object = objectFrom(body);
+  if (type.custom && object.kind !== type.kind)
+    throw invalid({ group: type.group, kind: object.kind, name: object.metadata.name }, [
+      causes.invalid('kind', object.kind, `must be ${type.kind}`),
+    ]);
   if (object.kind !== type.kind || object.apiVersion !== apiVersionOf(type))
     throw badRequest(
       `the object is ${object.apiVersion}, Kind=${object.kind}, but the path is for ${apiVersionOf(type)}, Kind=${type.kind}`,
     );
+  refuseUndecodable(type, object);
   return toStored(type, object);
 }
 
 /** Removes or refuses what the schema does not know, and fills in defaults. */
 export function shape(type: ResourceType, object: KubeObject, options: WriteOptions): KubeObject {
-  if (type.schema === null) return builtinDefaults(type, object);
   const unknown: string[] = [];
-  const pruned = pruneResource(object, type.schema, unknown);
+  const pruned =
+    type.schema === null ? withoutUnknownFields(type, object, unknown) : pruneResource(object, type.schema, unknown);
   if (unknown.length > 0 && options.fieldValidation === 'Strict') {
-    const listed = unknown.map((field) => `unknown field "${field}"`).join(', ');
+    const listed = unknown
+      .toSorted()
+      .map((field) => `unknown field "${field}"`)
+      .join(', ');
     throw new ApiError(
       400,
       'BadRequest',
@@ -72,6 +87,7 @@ export function shape(type: ResourceType, object: KubeObject, options: WriteOpti
     );
   }
   if (options.fieldValidation === 'Warn') for (const field of unknown) options.warn(`unknown field "${field}"`);
+  if (type.schema === null) return builtinDefaults(type, objectFrom(pruned));
   return objectFrom(applyDefaults(pruned, type.schema));
 }
 
@@ -83,15 +99,11 @@ export function check(
   options: WriteOptions,
 ): void {
   const found = [
-    ...(previous === null ? metadataFaults(type, object) : []),
+    ...metadataFaults(type, object, previous === null),
     ...builtinFaults(type, object, previous),
     ...(type.schema === null ? [] : validate(object, type.schema, '')),
   ];
   if (found.length > 0) throw invalid(kindSubject(type, object.metadata.name), found);
+  metadataWarnings(object, previous).forEach(options.warn);
   if (type.kind === 'CustomResourceDefinition') definitionWarnings(object).forEach(options.warn);
-}
-
-/** Refuses wrong contents of status only. */
-export function refuseInvalid(type: ResourceType, name: string, causesFound: Parameters<typeof invalid>[1]): void {
-  if (causesFound.length > 0) throw invalid(kindSubject(type, name), causesFound);
 }

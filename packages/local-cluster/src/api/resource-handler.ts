@@ -7,15 +7,28 @@ import { equal, isObject, objectAt, stringAt, valueAt, type Json, type JsonObjec
 import { listPage, matcher, type ListRequest } from './listing.ts';
 import { accepted, bodyOf, mediaTypeOf, parsed, type Accepted } from './media.ts';
 import { objectFrom, type KubeObject } from './object.ts';
-import type { DeleteOptions, Operations } from './operations.ts';
+import type { Operations } from './operations.ts';
 import { jsonPatch, mergePatch } from './patch.ts';
 import { strategicMerge } from './patch-strategic.ts';
+import { refuseUndecodable } from './built-in-faults.ts';
 import { bind, evict, scaleOf, scaled } from './pod-subresources.ts';
-import { decode, type FieldValidation, type WriteOptions } from './preparation.ts';
+import { decode, subjectOf, type WriteOptions } from './preparation.ts';
+import { deleteOptions, writeOptions, type OptionsKind } from './request-options.ts';
 import { apiVersionOf, type ResourceType } from './resource-type.ts';
 import type { ResourceRoute } from './route.ts';
 import { applied } from './server-apply.ts';
-import { badRequest, methodNotAllowed, pathNotFound, unsupportedMediaType } from './status-error.ts';
+import {
+  ApiError,
+  badRequest,
+  causes,
+  invalid,
+  invalidOptions,
+  methodNotAllowed,
+  notFound,
+  pathNotFound,
+  unsupportedMediaType,
+  verbNotSupported,
+} from './status-error.ts';
 import { textOf } from './store.ts';
 import { partialMetadata, tableOf, type IncludeObject } from './table.ts';
 import { toServed, toStored } from './versions.ts';
@@ -30,6 +43,49 @@ export interface Answer {
 
 /** Serves the log of a pod's container; writes the response itself. */
 export type PodLog = (pod: KubeObject, parameters: URLSearchParams, response: ServerResponse) => Promise<void>;
+
+/** Kinds whose deletion is answered with the object instead of a Status. */
+const RETURNED_WHEN_DELETED = new Set([
+  '/pods',
+  '/persistentvolumeclaims',
+  '/persistentvolumes',
+  '/serviceaccounts',
+  '/services',
+  'storage.k8s.io/csidrivers',
+  'storage.k8s.io/csinodes',
+  'storage.k8s.io/csistoragecapacities',
+  'storage.k8s.io/storageclasses',
+  'storage.k8s.io/volumeattachments',
+]);
+
+/** Built-in kinds that a PUT without resourceVersion is refused for, as for every custom one. */
+const GUARDED = new Set([
+  'admissionregistration.k8s.io/mutatingwebhookconfigurations',
+  'admissionregistration.k8s.io/validatingwebhookconfigurations',
+  'apiextensions.k8s.io/customresourcedefinitions',
+  'coordination.k8s.io/leases',
+  'policy/poddisruptionbudgets',
+  'storage.k8s.io/csidrivers',
+  'storage.k8s.io/csinodes',
+  'storage.k8s.io/csistoragecapacities',
+  'storage.k8s.io/volumeattachments',
+]);
+const updatesUnconditionally = (type: ResourceType): boolean => !type.custom && !GUARDED.has(type.storage);
+
+/** What a patch makes of an object is refused as invalid, where the object itself would not be decoded. */
+function rewordedForPatch(error: unknown): never {
+  if (error instanceof ApiError && error.code === 400 && error.message.includes('cannot be handled as a'))
+    throw Object.assign(
+      new ApiError(422, 'Invalid', ` "" is invalid: patch: Invalid value: ${error.message}`, {
+        causes: [{ reason: 'FieldValueInvalid', message: `Invalid value: ${error.message}`, field: 'patch' }],
+      }),
+      { cause: error },
+    );
+  throw error;
+}
+
+const otherNamespace = (): Error =>
+  badRequest('the namespace of the provided object does not match the namespace sent on the request');
 
 const isTrue = (text: string | null): boolean => text === 'true' || text === '1';
 
@@ -114,8 +170,23 @@ class Call {
       case 'metadata':
         return (object) => JSON.stringify(partialMetadata(object));
       case 'object':
-        return (object) => textOf(toServed(this.#type, object));
+        return (object) => {
+          const served = toServed(this.#type, object);
+          // Of a dry run: it was never stored.
+          if (served.metadata.resourceVersion !== '') return textOf(served);
+          const { resourceVersion: _, ...metadata } = served.metadata;
+          return JSON.stringify({ ...served, metadata });
+        };
     }
+  }
+
+  /** An item of a list: of built-in kinds it says neither apiVersion nor kind, which the list does. */
+  #itemEncoder(): Encode {
+    if (this.#type.custom || this.#accepted.form !== 'object') return this.#encoder();
+    return (object) => {
+      const { apiVersion: _a, kind: _k, ...item } = toServed(this.#type, object);
+      return JSON.stringify(item);
+    };
   }
 
   #answer(code: number, object: KubeObject): Answer {
@@ -133,9 +204,14 @@ class Call {
       return null;
     }
     const page = listPage(this.#operations.store, this.#listRequest());
+    const selected = ['labelSelector', 'fieldSelector'].some((name) => (this.#parameters.get(name) ?? '') !== '');
     const metadata: JsonObject = {
       resourceVersion: String(page.version),
-      ...(page.continueToken === '' ? {} : { continue: page.continueToken, remainingItemCount: page.remaining }),
+      ...(page.continueToken === '' && (!this.#type.custom || this.#accepted.form === 'table')
+        ? {}
+        : { continue: page.continueToken }),
+      // Behind a selector nobody has counted them.
+      ...(page.continueToken === '' || selected ? {} : { remainingItemCount: page.remaining }),
     };
     if (this.#accepted.form === 'table')
       return { code: 200, text: JSON.stringify(this.#table(page.objects, metadata)) };
@@ -143,30 +219,20 @@ class Call {
     const kind = partial ? 'PartialObjectMetadataList' : this.#type.listKind;
     const apiVersion = partial ? 'meta.k8s.io/v1' : apiVersionOf(this.#type);
     const head = JSON.stringify({ kind, apiVersion, metadata }).slice(0, -1);
-    return { code: 200, text: `${head},"items":[${page.objects.map(this.#encoder()).join(',')}]}` };
+    return { code: 200, text: `${head},"items":[${page.objects.map(this.#itemEncoder()).join(',')}]}` };
   }
 
   async #body(): Promise<Json | undefined> {
     return parsed(await bodyOf(this.#request), mediaTypeOf(this.#request));
   }
 
-  #options(): WriteOptions {
-    const validation = this.#parameters.get('fieldValidation') ?? 'Warn';
-    if (!['Strict', 'Warn', 'Ignore'].includes(validation))
-      throw badRequest(`fieldValidation: ${JSON.stringify(validation)} is not one of Strict, Warn, Ignore`);
-    const dryRun = this.#parameters.getAll('dryRun').filter((value) => value !== '');
-    if (dryRun.some((value) => value !== 'All')) throw badRequest(`dryRun: ${JSON.stringify(dryRun)} is not "All"`);
-    const agent = (this.#request.headers['user-agent'] ?? 'unknown').split('/')[0] ?? 'unknown';
-    return {
-      dryRun: dryRun.length > 0,
-      fieldManager: this.#parameters.get('fieldManager') ?? agent,
-      fieldValidation: validation as FieldValidation,
-      warn: this.#warn,
-      managed: null,
-    };
+  #options(kind: OptionsKind): WriteOptions {
+    return writeOptions(kind, this.#parameters, this.#request.headers['user-agent'], this.#warn);
   }
 
   async collection(): Promise<Answer | null> {
+    const everywhere = this.#type.namespaced && this.#route.namespace === null;
+    if (everywhere && this.#request.method !== 'GET') throw methodNotAllowed();
     switch (this.#request.method ?? '') {
       case 'GET':
         return this.#list();
@@ -175,47 +241,21 @@ class Call {
       case 'DELETE':
         return this.#deleteCollection();
       default:
-        throw methodNotAllowed(`${this.#request.method ?? ''} ${this.#type.plural}`);
+        throw methodNotAllowed();
     }
   }
 
   async #create(): Promise<Answer> {
     const object = decode(this.#type, await this.#body());
     if (this.#type.namespaced) {
-      const given = object.metadata.namespace ?? this.#namespace;
-      const namespace = this.#route.namespace ?? given;
-      if (namespace === '') throw badRequest('an empty namespace may not be set during creation');
-      if (given !== namespace)
-        throw badRequest(
-          `the namespace of the provided object does not match the namespace sent on the request (${given} and ${namespace})`,
-        );
-      object.metadata.namespace = namespace;
+      if ((object.metadata.namespace ?? this.#namespace) !== this.#namespace) throw otherNamespace();
+      object.metadata.namespace = this.#namespace;
     } else delete object.metadata.namespace;
-    return this.#answer(201, await this.#operations.create(this.#type, object, this.#options()));
-  }
-
-  async #deleteOptions(): Promise<DeleteOptions> {
-    const body = objectAt(await this.#body());
-    const parameter = (name: string): Json | undefined => body[name] ?? this.#parameters.get(name) ?? undefined;
-    const grace = parameter('gracePeriodSeconds');
-    const seconds = grace === undefined ? null : Number(grace);
-    if (seconds !== null && (!Number.isSafeInteger(seconds) || seconds < 0))
-      throw badRequest(`gracePeriodSeconds: ${JSON.stringify(grace)} is not a whole number of seconds`);
-    const policy = parameter('propagationPolicy') ?? (parameter('orphanDependents') === true ? 'Orphan' : 'Background');
-    if (policy !== 'Background' && policy !== 'Foreground' && policy !== 'Orphan')
-      throw badRequest(`propagationPolicy: ${JSON.stringify(policy)} is not one of Background, Foreground, Orphan`);
-    const preconditions = objectAt(body['preconditions']);
-    return {
-      gracePeriodSeconds: seconds,
-      propagation: policy,
-      uid: stringAt(preconditions['uid']) || null,
-      resourceVersion: stringAt(preconditions['resourceVersion']) || null,
-      dryRun: this.#options().dryRun || Array.isArray(body['dryRun']),
-    };
+    return this.#answer(201, await this.#operations.create(this.#type, object, this.#options('CreateOptions')));
   }
 
   async #deleteCollection(): Promise<Answer> {
-    const options = await this.#deleteOptions();
+    const options = deleteOptions(await this.#body(), this.#parameters, this.#warn);
     const request = this.#listRequest();
     const matches = matcher(request);
     const chosen = this.#operations.store.list(this.#type.storage, request.namespace).filter(matches);
@@ -228,11 +268,14 @@ class Call {
       if (present?.metadata.uid === object.metadata.uid)
         await this.#operations.remove(this.#type, object.metadata.namespace ?? '', object.metadata.name, options);
     }
-    const items = chosen.map(this.#encoder()).join(',');
+    const items = chosen.map(this.#itemEncoder()).join(',');
     const head = {
       kind: this.#type.listKind,
       apiVersion: apiVersionOf(this.#type),
-      metadata: { resourceVersion: String(this.#operations.store.version) },
+      metadata: {
+        ...(this.#type.custom ? { continue: '' } : {}),
+        resourceVersion: String(this.#operations.store.version),
+      },
     };
     return { code: 200, text: `${JSON.stringify(head).slice(0, -1)},"items":[${items}]}` };
   }
@@ -243,10 +286,15 @@ class Call {
     if (this.#type.namespaced && this.#namespace === '') throw pathNotFound();
     if (subresource === 'scale' && this.#type.storage === 'apps/deployments') return this.#scale(name);
     if (method === 'POST' && this.#type.storage === '/pods') return this.#podAction(name, subresource);
-    if (subresource !== '' && !(subresource === 'status' && this.#type.status)) throw pathNotFound();
+    if (subresource !== '' && !(subresource === 'status' && this.#type.status))
+      throw this.#type.custom && (subresource === 'status' || subresource === 'scale')
+        ? notFound(subjectOf(this.#type, name))
+        : pathNotFound();
+    if (subresource === 'status' && this.#type.custom && (method === 'POST' || method === 'DELETE'))
+      throw verbNotSupported(subjectOf(this.#type, name), method === 'POST' ? 'create' : 'delete');
     switch (method ?? '') {
       case 'GET':
-        return watch || isTrue(this.#parameters.get('watch')) ? this.#list() : this.#answer(200, this.get());
+        return watch ? this.#list() : this.#answer(200, this.get());
       case 'PUT':
         return this.#put(name, subresource === 'status' ? 'status' : '');
       case 'PATCH':
@@ -256,22 +304,28 @@ class Call {
         break;
       default:
     }
-    throw methodNotAllowed(`${method ?? ''} ${this.#type.plural}${subresource === '' ? '' : `/${subresource}`}`);
+    throw methodNotAllowed();
   }
 
   async #put(name: string, subresource: '' | 'status'): Promise<Answer> {
     const object = decode(this.#type, await this.#body());
     const given = object.metadata.namespace ?? this.#namespace;
     if (object.metadata.name === '') object.metadata.name = name;
-    if (given !== this.#namespace)
-      throw badRequest(
-        `the namespace of the object (${given}) does not match the namespace on the request (${this.#namespace})`,
-      );
-    const options = this.#options();
+    if (given !== this.#namespace) throw otherNamespace();
+    if (object.metadata.resourceVersion === '' && !updatesUnconditionally(this.#type)) this.#requireVersion(name);
+    const options = this.#options('UpdateOptions');
     return this.#answer(
       200,
       await this.#operations.update(this.#type, this.#namespace, name, subresource, () => object, options),
     );
+  }
+
+  /** Kinds that are never replaced blindly. */
+  #requireVersion(name: string): void {
+    this.get();
+    throw invalid(subjectOf(this.#type, name), [
+      causes.invalid('metadata.resourceVersion', 0, 'must be specified for an update'),
+    ]);
   }
 
   async #patch(name: string, subresource: '' | 'status'): Promise<Answer> {
@@ -295,15 +349,17 @@ class Call {
     };
     const change = (current: KubeObject): KubeObject => {
       const result = objectFrom(patched(toServed(this.#type, current)));
-      if (result.kind !== this.#type.kind || result.metadata.name !== name)
-        throw badRequest('a patch may not change kind or metadata.name');
+      if (result.kind !== this.#type.kind) throw badRequest('a patch may not change the kind');
+      if (result.metadata.uid !== current.metadata.uid)
+        throw invalid({ group: this.#type.group, kind: this.#type.kind, name }, [
+          causes.invalid('metadata.uid', result.metadata.uid, 'field is immutable'),
+        ]);
+      refuseUndecodable(this.#type, result);
       return toStored(this.#type, result);
     };
-    const options = this.#options();
-    return this.#answer(
-      200,
-      await this.#operations.update(this.#type, this.#namespace, name, subresource, change, options),
-    );
+    const options = this.#options('PatchOptions');
+    const update = this.#operations.update(this.#type, this.#namespace, name, subresource, change, options);
+    return this.#answer(200, await update.catch(rewordedForPatch));
   }
 
   async #apply(name: string, subresource: '' | 'status'): Promise<Answer> {
@@ -312,12 +368,12 @@ class Call {
       throw badRequest('an apply patch must be one object with apiVersion and kind');
     const manager = this.#parameters.get('fieldManager') ?? '';
     if (manager === '')
-      throw badRequest(
-        'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
-      );
+      throw invalidOptions('PatchOptions', [causes.required('fieldManager', 'is required for apply patch')]);
     const metadata = objectAt(body['metadata']);
     if ((metadata['name'] ?? name) !== name)
-      throw badRequest(`metadata.name does not match the name on the URL (${name})`);
+      throw badRequest(
+        `the name of the object (${stringAt(metadata['name'])}) does not match the name on the URL (${name})`,
+      );
     if (metadata['managedFields'] !== undefined) throw badRequest('metadata.managedFields must be nil');
     const place = this.#type.namespaced ? { name, namespace: this.#namespace } : { name };
     const wanted = decode(this.#type, { ...body, metadata: { ...metadata, ...place } });
@@ -325,15 +381,15 @@ class Call {
       manager,
       force: isTrue(this.#parameters.get('force')),
       subresource,
-      options: this.#options(),
+      options: this.#options('PatchOptions'),
     });
     return this.#answer(outcome.created ? 201 : 200, outcome.object);
   }
 
   async #delete(name: string): Promise<Answer> {
-    const options = await this.#deleteOptions();
+    const options = deleteOptions(await this.#body(), this.#parameters, this.#warn);
     const { object, gone } = await this.#operations.remove(this.#type, this.#namespace, name, options);
-    if (!gone || this.#type.storage === '/pods') return this.#answer(200, object);
+    if (!gone || RETURNED_WHEN_DELETED.has(this.#type.storage)) return this.#answer(200, object);
     const { group, plural } = this.#type;
     const details = { name, ...(group === '' ? {} : { group }), kind: plural, uid: object.metadata.uid };
     return {
@@ -347,7 +403,7 @@ class Call {
     const now = timestamp(this.#operations.environment.now());
     if (action === 'binding') await bind(this.#operations, this.#type, this.#namespace, name, body, now);
     else if (action === 'eviction') await evict(this.#operations, this.#type, this.#namespace, name, body);
-    else throw action === '' ? methodNotAllowed('POST pods/NAME') : pathNotFound();
+    else throw action === '' ? methodNotAllowed() : pathNotFound();
     return {
       code: 201,
       text: JSON.stringify({ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }),
@@ -357,7 +413,7 @@ class Call {
   async #scale(name: string): Promise<Answer> {
     const { method } = this.#request;
     if (method === 'GET') return { code: 200, text: JSON.stringify(scaleOf(this.get())) };
-    if (method !== 'PUT' && method !== 'PATCH') throw methodNotAllowed(`${method ?? ''} scale`);
+    if (method !== 'PUT' && method !== 'PATCH') throw methodNotAllowed();
     const body = await this.#body();
     const change = (current: KubeObject): KubeObject => {
       const wanted = method === 'PUT' ? body : mergePatch(scaleOf(current), body ?? {});
@@ -366,7 +422,14 @@ class Call {
         throw badRequest('spec.replicas must be a whole number');
       return equal(valueAt(current, 'spec', 'replicas'), replicas) ? current : scaled(current, replicas);
     };
-    const object = await this.#operations.update(this.#type, this.#namespace, name, '', change, this.#options());
+    const object = await this.#operations.update(
+      this.#type,
+      this.#namespace,
+      name,
+      '',
+      change,
+      this.#options('PatchOptions'),
+    );
     return { code: 200, text: JSON.stringify(scaleOf(object)) };
   }
 }

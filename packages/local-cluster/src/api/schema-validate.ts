@@ -105,14 +105,17 @@ class Validation {
     const { minLength, maxLength, pattern, format } = schema;
     if (typeof minLength === 'number' && value.length < minLength)
       this.add(causes.invalid(path, value, `${path} in body should be at least ${minLength} chars long`));
-    if (typeof maxLength === 'number' && value.length > maxLength)
-      this.add(causes.invalid(path, value, `${path} in body should be at most ${maxLength} chars long`));
+    if (typeof maxLength === 'number' && value.length > maxLength) this.add(causes.tooLong(path, maxLength));
     if (typeof pattern === 'string' && !patternOf(pattern).test(value))
       this.add(causes.invalid(path, value, `${path} in body should match '${pattern}'`));
     const shape = typeof format === 'string' ? FORMATS[format] : undefined;
     if (shape !== undefined && !shape.test(value))
       this.add(
-        causes.invalid(path, value, `${path} in body must be of type ${stringAt(format)}: ${JSON.stringify(value)}`),
+        causes.typeInvalid(
+          path,
+          value,
+          `${path} in body must be of type ${stringAt(format)}: ${JSON.stringify(value)}`,
+        ),
       );
   }
 
@@ -120,8 +123,7 @@ class Validation {
     const { minItems, maxItems, items } = schema;
     if (typeof minItems === 'number' && value.length < minItems)
       this.add(causes.invalid(path, value.length, `${path} in body should have at least ${minItems} items`));
-    if (typeof maxItems === 'number' && value.length > maxItems)
-      this.add(causes.invalid(path, value.length, `${path} in body should have at most ${maxItems} items`));
+    if (typeof maxItems === 'number' && value.length > maxItems) this.add(causes.tooMany(path, value.length, maxItems));
     if (isObject(items)) value.forEach((entry, index) => this.value(entry, items, `${path}[${index}]`));
     this.#uniqueKeys(value, schema, path);
   }
@@ -132,7 +134,9 @@ class Validation {
     const keys = listAt(schema['x-kubernetes-list-map-keys']).map(stringAt);
     const seen = new Set<string>();
     value.forEach((entry, index) => {
-      const key = JSON.stringify(kind === 'set' ? entry : keys.map((name) => objectAt(entry)[name] ?? null));
+      const key = JSON.stringify(
+        kind === 'set' ? entry : Object.fromEntries(keys.map((name) => [name, objectAt(entry)[name] ?? null])),
+      );
       if (seen.has(key))
         this.add({ reason: 'FieldValueDuplicate', message: `Duplicate value: ${key}`, field: `${path}[${index}]` });
       seen.add(key);
@@ -174,5 +178,5 @@ class Validation {
 export function validate(value: Json, schema: Schema, path: string): Cause[] {
   const validation = new Validation();
   validation.value(value, schema, path);
-  return validation.found;
+  return validation.found.toSorted((a, b) => (a.field < b.field ? -1 : a.field > b.field ? 1 : 0));
 }

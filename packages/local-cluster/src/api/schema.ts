@@ -85,7 +85,7 @@ export function pruneResource(value: JsonObject, schema: Schema, unknown: string
   return pruneObject(value, schema, '', true, unknown);
 }
 
-/** Fills in defaults where a field is absent, or null though it may not be. */
+/** Takes out nulls where a field may not be null, and fills in defaults where a field is absent. */
 export function applyDefaults(value: Json, schema: Schema): Json {
   if (Array.isArray(value)) {
     const items = schema['items'];
@@ -98,6 +98,7 @@ export function applyDefaults(value: Json, schema: Schema): Json {
     const present = result[key];
     const missing = present === undefined || (present === null && inner['nullable'] !== true);
     if (missing && inner['default'] !== undefined) result[key] = structuredClone(inner['default']);
+    else if (present === null && inner['nullable'] !== true) delete result[key];
   }
   for (const [key, entry] of Object.entries(result)) {
     const inner = propertySchema(schema, key);

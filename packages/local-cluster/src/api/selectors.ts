@@ -3,6 +3,7 @@
  */
 import { isObject, listAt, stringAt, stringMapAt, valueAt, type Json } from './json.ts';
 import { namespaceOf, type KubeObject } from './object.ts';
+import { qualifiedNameFaults } from './metadata-faults.ts';
 import { badRequest } from './status-error.ts';
 
 export type Match = (object: KubeObject) => boolean;
@@ -49,6 +50,12 @@ function labelTerm(term: string): LabelMatch {
 
 /** Parses `labelSelector=` of a request. */
 export function labelSelector(selector: string): LabelMatch {
+  for (const term of splitTerms(selector)) {
+    const [key = ''] = term.replace(/^!\s*/, '').split(/[\s!=]/, 1);
+    const [fault] = key === '' ? [] : qualifiedNameFaults(key);
+    if (fault !== undefined)
+      throw badRequest(`unable to parse requirement: <nil>: Invalid value: ${JSON.stringify(key)}: ${fault}`);
+  }
   const terms = splitTerms(selector).map(labelTerm);
   return (labels) => terms.every((matches) => matches(labels));
 }
@@ -117,10 +124,14 @@ export function fieldSelector(resource: string, selector: string, selectable: re
   const allowed = [...COMMON_FIELDS, ...(FIELDS[resource] ?? []), ...selectable];
   const terms = splitTerms(selector).map((term): Match => {
     const parts = /^([^=!]+?)\s*(==|=|!=)\s*(.*)$/.exec(term);
-    if (parts === null) throw badRequest(`invalid field selector: ${JSON.stringify(term)}`);
+    if (parts === null) throw badRequest(`invalid selector: '${selector}'; can't understand '${term}'`);
     const [, field = '', operator, value = ''] = parts;
     if (!allowed.includes(field))
-      throw badRequest(`field label not supported: ${field} (supported: ${allowed.join(', ')})`);
+      throw badRequest(
+        allowed.length === COMMON_FIELDS.length && !resource.includes('.')
+          ? `"${field}" is not a known field selector: only ${allowed.map((name) => `"${name}"`).join(', ')}`
+          : `field label not supported: ${field}`,
+      );
     return operator === '!='
       ? (object) => fieldText(object, field) !== value
       : (object) => fieldText(object, field) === value;

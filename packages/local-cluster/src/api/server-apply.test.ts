@@ -101,7 +101,7 @@ describe('server-side apply', () => {
   });
 
   it('wants a manager, one object and the name of the path', async () => {
-    expect((await apply('', { size: '1' })).status).toBe(400);
+    expect((await apply('', { size: '1' })).status).toBe(422);
     const headers = { 'content-type': 'application/apply-patch+yaml' };
     expect((await f.call('PATCH', `${WIDGET}?fieldManager=a`, '- 1', headers)).status).toBe(400);
     const other = { apiVersion: 'example.io/v1', kind: 'Widget', metadata: { name: 'other' } };

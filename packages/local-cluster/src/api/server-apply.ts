@@ -8,7 +8,7 @@ import { equal, type JsonObject } from './json.ts';
 import { isSame, managedFieldsOf, managersOf, without, type Manager } from './managed-fields.ts';
 import { objectFrom, type KubeObject } from './object.ts';
 import type { Operations } from './operations.ts';
-import { subjectOf, type WriteOptions } from './preparation.ts';
+import type { WriteOptions } from './preparation.ts';
 import { apiVersionOf, type ResourceType } from './resource-type.ts';
 import { ApiError, type Cause } from './status-error.ts';
 
@@ -39,7 +39,7 @@ function knownManagers(type: ResourceType, current: KubeObject): Manager[] {
   ];
 }
 
-function refuseConflicts(type: ResourceType, name: string, found: readonly { manager: Manager; path: string }[]): void {
+function refuseConflicts(found: readonly { manager: Manager; path: string }[]): void {
   if (found.length === 0) return;
   const list: Cause[] = found.map(({ manager, path }) => ({
     reason: 'FieldManagerConflict',
@@ -48,13 +48,7 @@ function refuseConflicts(type: ResourceType, name: string, found: readonly { man
   }));
   const noun = list.length === 1 ? 'conflict' : 'conflicts';
   const text = list.map((cause) => `${cause.message}: ${cause.field}`).join('; ');
-  const subject = subjectOf(type, name);
-  throw new ApiError(409, 'Conflict', `Apply failed with ${list.length} ${noun}: ${text}`, {
-    name,
-    group: subject.group,
-    kind: subject.kind,
-    causes: list,
-  });
+  throw new ApiError(409, 'Conflict', `Apply failed with ${list.length} ${noun}: ${text}`, { causes: list });
 }
 
 interface Outcome {
@@ -79,7 +73,7 @@ export function applyTo(
   const contested = others.flatMap((manager) =>
     [...fields].filter((path) => manager.fields.has(path) && differs(path)).map((path) => ({ manager, path })),
   );
-  if (!force) refuseConflicts(type, current.metadata.name, contested);
+  if (!force) refuseConflicts(contested);
   const taken: FieldSet = new Set(contested.map(({ path }) => path));
   const kept = others.map((manager) => ({ ...manager, fields: without(manager.fields, taken) }));
   const before = managers.find((manager) => isSame(own, manager));

@@ -76,10 +76,14 @@ describe('the API server', () => {
     });
     await f.call('POST', WIDGETS, body('w'));
     expect((await f.call('POST', WIDGETS, body('w'))).body).toMatchObject({ reason: 'AlreadyExists', code: 409 });
-    expect((await f.call('GET', '/apis/nothing/v1/here')).body).toMatchObject({ reason: 'NotFound', code: 404 });
+    expect(await f.call('GET', '/apis/nothing/v1/here')).toMatchObject({
+      status: 404,
+      body: { text: '404 page not found\n' },
+    });
+    expect((await f.call('GET', '/api/v1/here')).body).toMatchObject({ reason: 'NotFound', code: 404 });
     expect((await f.call('POST', WIDGETS, '{"kind":')).body).toMatchObject({ reason: 'BadRequest', code: 400 });
     expect((await f.call('POST', WIDGETS, '[]')).body).toMatchObject({ reason: 'BadRequest' });
-    expect((await f.call('POST', WIDGETS, { ...body('w'), kind: 'Other' })).status).toBe(400);
+    expect((await f.call('POST', WIDGETS, { ...body('w'), kind: 'Other' })).status).toBe(422);
     expect((await f.call('POST', `${WIDGETS}/w`, body('w'))).status).toBe(405);
     expect(
       (await f.call('PATCH', `${WIDGETS}/w`, {}, { 'content-type': 'application/strategic-merge-patch+json' })).status,

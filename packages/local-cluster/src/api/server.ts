@@ -48,6 +48,11 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
+const isHealth = (path: string): boolean => ['/healthz', '/livez', '/readyz'].includes(path);
+
+/** A path under no built-in group: the real server's front does not word it as a Status. */
+const nothingHere = (): Answer => ({ code: 404, text: '404 page not found\n', media: 'text/plain' });
+
 const answer = (value: JsonObject, code = 200): Answer => ({ code, text: JSON.stringify(value) });
 
 /** By this media type clients tell an aggregated answer from the old form. */
@@ -106,8 +111,8 @@ class ApiServer {
     response.once('close', () => this.#open--);
     try {
       const url = new URL(request.url ?? '/', 'http://local');
-      const health = ['/healthz', '/livez', '/readyz'].includes(url.pathname);
-      if (!health) url.pathname = this.#admit(request, url.pathname);
+      if (!isHealth(url.pathname)) url.pathname = this.#admit(request, url.pathname);
+      const health = isHealth(url.pathname);
       if (this.#open > watchesMax) throw tooManyRequests(`more than ${watchesMax} requests are open`);
       const found: Answer | null = health
         ? { code: 200, text: 'ok', media: 'text/plain' }
@@ -168,7 +173,17 @@ class ApiServer {
     }
     const review = await this.#review(parts, request);
     if (review !== null) return review;
-    throw pathNotFound();
+    if (this.#isBuiltIn(parts)) throw pathNotFound();
+    return nothingHere();
+  }
+
+  /** Whether a path is under a version of the API that is there without definitions. */
+  #isBuiltIn([root, group = '', version = '']: string[]): boolean {
+    if (root === 'api') return group === 'v1';
+    return (
+      root === 'apis' &&
+      this.#parts.registry.all().some((type) => !type.custom && type.group === group && type.version === version)
+    );
   }
 
   #document(parts: string[], request: IncomingMessage): Answer | null {

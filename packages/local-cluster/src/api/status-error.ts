@@ -37,14 +37,14 @@ export function statusOf(error: ApiError): JsonObject {
     metadata: {},
     status: 'Failure',
     message: error.message,
-    reason: error.reason,
+    ...(error.reason === '' ? {} : { reason: error.reason }),
     ...(error.details === null ? {} : { details: error.details }),
     code: error.code,
   };
 }
 
 const detailsOf = (subject: Subject): JsonObject => ({
-  name: subject.name,
+  ...(subject.name === '' ? {} : { name: subject.name }),
   ...(subject.group === '' ? {} : { group: subject.group }),
   kind: subject.kind,
 });
@@ -91,16 +91,27 @@ export function invalid(subject: Subject, causes: Cause[]): ApiError {
   });
 }
 
-export const methodNotAllowed = (what: string): ApiError =>
-  new ApiError(405, 'MethodNotAllowed', `the server does not allow this method on the requested resource: ${what}`, {});
+export const methodNotAllowed = (): ApiError =>
+  new ApiError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource', {});
+
+/** A verb that a kind does not know. */
+export const verbNotSupported = (subject: Subject, verb: string): ApiError =>
+  new ApiError(405, 'MethodNotAllowed', `${verb} is not supported on resources of kind "${qualified(subject)}"`, {
+    ...(subject.group === '' ? {} : { group: subject.group }),
+    kind: subject.kind,
+  });
+
+/** Parameters of a request that mean nothing; `kind` as `ListOptions`. */
+export const invalidOptions = (kind: string, found: Cause[]): ApiError =>
+  invalid({ group: 'meta.k8s.io', kind, name: '' }, found);
 
 export const unsupportedMediaType = (message: string): ApiError => new ApiError(415, 'UnsupportedMediaType', message);
-export const notAcceptable = (message: string): ApiError => new ApiError(406, 'NotAcceptable', message);
+export const notAcceptable = (message: string): ApiError => new ApiError(406, 'NotAcceptable', message, {});
 export const expired = (message: string): ApiError => new ApiError(410, 'Expired', message);
 export const unauthorized = (): ApiError => new ApiError(401, 'Unauthorized', 'Unauthorized');
 export const tooManyRequests = (message: string): ApiError => new ApiError(429, 'TooManyRequests', message);
 export const internalError = (message: string): ApiError =>
-  new ApiError(500, 'InternalError', `Internal error occurred: ${message}`);
+  new ApiError(500, 'InternalError', `Internal error occurred: ${message}`, { causes: [{ message }] });
 
 /** One fault of a field, worded as the real server words it. */
 export const causes = {
@@ -122,6 +133,16 @@ export const causes = {
   notSupported: (field: string, value: unknown, allowed: readonly string[]): Cause => ({
     reason: 'FieldValueNotSupported',
     message: `Unsupported value: ${JSON.stringify(value)}: supported values: ${allowed.map((a) => `"${a}"`).join(', ')}`,
+    field,
+  }),
+  tooLong: (field: string, bytesMax: number): Cause => ({
+    reason: 'FieldValueTooLong',
+    message: `Too long: may not be more than ${bytesMax} bytes`,
+    field,
+  }),
+  tooMany: (field: string, count: number, countMax: number): Cause => ({
+    reason: 'FieldValueTooMany',
+    message: `Too many: ${count}: must have at most ${countMax} items`,
     field,
   }),
   forbidden: (field: string, detail: string): Cause => ({

@@ -58,6 +58,7 @@ function rowOf(type: ResourceType, object: KubeObject, include: IncludeObject, n
   else cells.push(humanAge(object.metadata.creationTimestamp, now));
   return {
     cells,
+    ...(include === 'None' ? { object: null } : {}),
     ...(include === 'Object' ? { object: toServed(type, object) } : {}),
     ...(include === 'Metadata' ? { object: partialMetadata(object) } : {}),
   };

@@ -20,7 +20,9 @@ const EVENT_FIELDS: readonly (readonly [string, string])[] = [
 function renamed(object: KubeObject, from: 0 | 1): KubeObject {
   const names = new Map(EVENT_FIELDS.map((pair) => [pair[from], pair[from === 0 ? 1 : 0]]));
   const result: JsonObject = {};
-  for (const [key, value] of Object.entries(object)) result[names.get(key) ?? key] = value;
+  // Of the fields that v1 always has, events.k8s.io shows only those with a value.
+  for (const [key, value] of Object.entries(object))
+    if (from === 0 || value !== '') result[names.get(key) ?? key] = value;
   return objectFrom(result);
 }
 

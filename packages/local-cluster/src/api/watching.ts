@@ -11,7 +11,7 @@ import { matcher, type ListRequest } from './listing.ts';
 import type { KubeObject } from './object.ts';
 import { apiVersionOf } from './resource-type.ts';
 import type { Match } from './selectors.ts';
-import { badRequest, expired } from './status-error.ts';
+import { badRequest, causes, expired, invalidOptions } from './status-error.ts';
 import type { Store, StoreEvent } from './store.ts';
 
 /** How objects are written into a stream: as themselves, as tables, as metadata only. */
@@ -62,7 +62,6 @@ function bookmark(request: ListRequest, version: number, endOfList: boolean): st
     apiVersion: apiVersionOf(request.type),
     metadata: {
       resourceVersion: String(version),
-      creationTimestamp: null,
       ...(endOfList ? { annotations: { 'k8s.io/initial-events-end': 'true' } } : {}),
     },
   };
@@ -80,7 +79,14 @@ export function serveWatch(store: Store, request: ListRequest, encode: Encode, r
   const bookmarks = ['true', '1'].includes(parameters.get('allowWatchBookmarks') ?? '');
   const initialEvents = parameters.get('sendInitialEvents') === 'true';
   if (initialEvents && (!bookmarks || parameters.get('resourceVersionMatch') !== 'NotOlderThan'))
-    throw badRequest('sendInitialEvents=true needs allowWatchBookmarks=true and resourceVersionMatch=NotOlderThan');
+    throw invalidOptions('ListOptions', [
+      causes.forbidden(
+        'resourceVersionMatch',
+        bookmarks
+          ? 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan'
+          : 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan and allowWatchBookmarks to true',
+      ),
+    ]);
   const matches = matcher(request);
   const start = startOf(store, request, initialEvents);
   response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache, private' });

@@ -70,6 +70,8 @@ describe('WebhookAdmission', () => {
             service: { name: 'admission', namespace: 'test', path: '/v1/x', port: 9502 },
             caBundle: Buffer.from(certificate).toString('base64'),
           },
+          admissionReviewVersions: ['v1'],
+          sideEffects: 'None',
           rules: [
             {
               operations: ['CREATE', 'UPDATE', 'DELETE'],

@@ -84,6 +84,20 @@ function reviewOf(call: AdmissionCall, uid: string, object: KubeObject | null): 
   };
 }
 
+/** A patch that does not fit is the webhook's fault, not the client's. */
+function patched(webhook: Webhook, object: KubeObject, operations: Json): KubeObject {
+  try {
+    return objectFrom(jsonPatch(object, operations));
+  } catch (error) {
+    const reason =
+      error instanceof Error ? (typeof error.cause === 'string' ? error.cause : error.message) : String(error);
+    throw Object.assign(internalError(`admission webhook "${webhook.name}": ${reason}`), { cause: error });
+  }
+}
+
+/** The webhook answered, but not to what it was asked. */
+class InvalidResponse extends Error {}
+
 interface Target {
   url: URL;
   servername: string;
@@ -116,7 +130,7 @@ export class WebhookAdmission implements Admission {
       if (response['patchType'] !== 'JSONPatch')
         throw internalError(`admission webhook "${webhook.name}": patchType must be JSONPatch`);
       const operations = JSON.parse(Buffer.from(patch, 'base64').toString('utf8')) as Json;
-      object = objectFrom(jsonPatch(object, operations));
+      object = patched(webhook, object, operations);
     }
     return object;
   }
@@ -162,12 +176,17 @@ export class WebhookAdmission implements Admission {
       const target = this.#target(webhook);
       const answer = await this.#post(webhook, target, JSON.stringify(reviewOf(call, uid, object)));
       response = objectAt(objectAt(answer)['response']);
-      if (response['uid'] !== uid) throw new Error('the answer has no response with the uid of the request');
+      if (response['uid'] !== uid)
+        throw new InvalidResponse(
+          `received invalid webhook response: expected response.uid=${JSON.stringify(uid)}, got ${JSON.stringify(stringAt(response['uid']))}`,
+        );
     } catch (error) {
       if (webhook.definition['failurePolicy'] === 'Ignore') return null;
       const reason = error instanceof Error ? error.message : String(error);
       throw Object.assign(
-        internalError(`failed calling webhook "${webhook.name}": failed to call webhook: ${reason}`),
+        internalError(
+          `failed calling webhook "${webhook.name}": ${error instanceof InvalidResponse ? '' : 'failed to call webhook: '}${reason}`,
+        ),
         { cause: error },
       );
     }
@@ -179,7 +198,7 @@ export class WebhookAdmission implements Admission {
     const because = message === '' ? 'denied the request without explanation' : `denied the request: ${message}`;
     throw new ApiError(
       code,
-      stringAt(status['reason']) || 'BadRequest',
+      stringAt(status['reason']),
       `admission webhook "${webhook.name}" ${because}`,
       isObject(status['details']) ? status['details'] : null,
     );
@@ -231,7 +250,11 @@ export class WebhookAdmission implements Admission {
           response.once('end', () => {
             const text = Buffer.concat(chunks).toString('utf8');
             if (response.statusCode !== 200)
-              reject(new Error(`it answered ${response.statusCode ?? 0}: ${text.slice(0, 200)}`));
+              reject(
+                new Error(
+                  `an error on the server (${JSON.stringify(text.slice(0, 200))}) has prevented the request from succeeding`,
+                ),
+              );
             else resolve(parsedAnswer(text, reject));
           });
         },

@@ -11,9 +11,13 @@ import { candidates } from './placement.ts';
 import { WorkQueue } from './work-queue.ts';
 
 const POD = builtinType(STORAGE.pods);
+/** Pods of other schedulers are left alone. */
+const OURS = 'default-scheduler';
 
 const isUnbound = (pod: KubeObject): boolean =>
-  stringAt(valueAt(pod, 'spec', 'nodeName')) === '' && pod.metadata.deletionTimestamp === undefined;
+  stringAt(valueAt(pod, 'spec', 'nodeName')) === '' &&
+  (stringAt(valueAt(pod, 'spec', 'schedulerName')) || OURS) === OURS &&
+  pod.metadata.deletionTimestamp === undefined;
 
 /** The node for a pod; `null`: none suits at the moment. */
 export function chooseNode(pod: KubeObject, nodes: readonly KubeObject[], pods: readonly KubeObject[]): string | null {
