@@ -80,6 +80,8 @@ describe.skipIf(!hasHelm)('the rendered chart', () => {
       'Service longhorn-frontend',
       'Service longhorn-admission-webhook',
       'Service longhorn-recovery-backend',
+      'Job longhorn-pre-upgrade',
+      'Job longhorn-post-upgrade',
       'Job longhorn-uninstall',
       ...Object.values(CRD_KINDS).map(({ plural }) => `CustomResourceDefinition ${plural}.longhorn.io`),
     ]) {
@@ -120,6 +122,23 @@ describe.skipIf(!hasHelm)('the rendered chart', () => {
     ['csi.attacherReplicaCount=0', '/csi/attacherReplicaCount'],
   ])('refuses %s and says where', (value, path) => {
     expect(() => renderChart(['--set', value])).toThrow(path);
+  });
+
+  it.each([
+    ['longhorn-pre-upgrade', 'pre-upgrade', 'pre-upgrade'],
+    ['longhorn-post-upgrade', 'post-upgrade', 'post-upgrade'],
+    ['longhorn-uninstall', 'pre-delete', 'uninstall'],
+  ])('runs %s as the hook %s', (name, hook, command) => {
+    const job = objects().find(({ kind, metadata }) => kind === 'Job' && metadata.name === name);
+    expect(job?.metadata.annotations?.['helm.sh/hook']).toBe(hook);
+    expect(JSON.stringify(job)).toContain(`"longhorn-manager","${command}"`);
+    expect(JSON.stringify(job)).toContain('"runAsNonRoot":true');
+  });
+
+  it.each(['jobEnabled', 'upgradeVersionCheck'])('makes no check before an upgrade without %s', (value) => {
+    const found = titles(objects('--set', `preUpgradeChecker.${value}=false`));
+    expect(found).not.toContain('Job longhorn-pre-upgrade');
+    expect(found).toContain('Job longhorn-post-upgrade');
   });
 
   it('is what deploy/longhorn.yaml holds', () => {

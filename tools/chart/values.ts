@@ -216,7 +216,10 @@ export const VALUES: Record<string, Value | Group> = {
   service: services,
   persistence,
   preUpgradeChecker: group('What is checked before an upgrade.', {
-    jobEnabled: flag(true, 'Accepted for compatibility: managers make the check when they start.'),
+    jobEnabled: flag(
+      true,
+      'Make the check as a job of Helm before anything is changed; managers make it again when they start.',
+    ),
     upgradeVersionCheck: flag(true, 'Refuse upgrades that leave versions out, and downgrades.'),
   }),
   csi: group('The CSI driver.', {

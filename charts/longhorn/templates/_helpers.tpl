@@ -100,3 +100,35 @@ readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
 {{- end -}}
+
+{{/* spec of a job around an upgrade; context: list of the root, its name and the manager's command. */}}
+{{- define "longhorn.upgradeJob" -}}
+{{- $root := index . 0 -}}
+activeDeadlineSeconds: 900
+backoffLimit: 1
+template:
+  metadata:
+    name: {{ index . 1 }}
+    labels: {{- include "longhorn.labels" $root | nindent 6 }}
+  spec:
+    serviceAccountName: longhorn-service-account
+    restartPolicy: OnFailure
+    {{- include "longhorn.placement" (list $root $root.Values.longhornManager) | indent 4 }}
+    {{- include "longhorn.imagePullSecrets" $root | nindent 4 }}
+    securityContext:
+      runAsUser: 65532
+      runAsNonRoot: true
+      seccompProfile:
+        type: RuntimeDefault
+    containers:
+      - name: {{ index . 1 }}
+        image: {{ include "longhorn.image" (list $root $root.Values.image.longhorn.manager) }}
+        imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+        securityContext: {{- include "longhorn.restricted" $root | nindent 10 }}
+        command: [longhorn-manager, {{ index . 2 }}]
+        env:
+          - name: POD_NAMESPACE
+            valueFrom:
+              fieldRef:
+                fieldPath: metadata.namespace
+{{- end -}}

@@ -14,7 +14,16 @@ import {
 import { settingsOf, type ControllerContext } from './controllers/context.ts';
 import { isNotFound } from './datastore/kube-transport.ts';
 import { hostPath } from './io/disk-probe.ts';
+import { upgradeRefusal } from './upgrade/version-path.ts';
+import { LONGHORN_VERSION } from './version.ts';
 import { retryWhileWebhooksStart } from './webhook-patience.ts';
+
+/** Throws when this version may not take over what the version before it left. */
+export function refuseForeignData({ datastore }: ControllerContext, isChecked: boolean): void {
+  const current = datastore.stores.Setting.get('current-longhorn-version')?.value ?? '';
+  const refusal = upgradeRefusal(current, LONGHORN_VERSION, isChecked);
+  if (refusal !== null) throw new Error(refusal);
+}
 
 /** Missing settings get their default; those that name images follow the flags of this daemon. */
 export async function bootstrapSettings(context: ControllerContext): Promise<void> {
@@ -30,6 +39,7 @@ export async function bootstrapSettings(context: ControllerContext): Promise<voi
   await writeSetting(context, 'default-instance-manager-image', images.instanceManager);
   await writeSetting(context, 'default-backing-image-manager-image', images.backingImageManager);
   await writeSetting(context, 'support-bundle-manager-image', images.supportBundleManager);
+  await writeSetting(context, 'current-longhorn-version', LONGHORN_VERSION);
 }
 
 async function writeSetting(context: ControllerContext, name: string, value: string): Promise<void> {

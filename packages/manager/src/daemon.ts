@@ -2,7 +2,7 @@
 import type { KubeConfig } from '@kubernetes/client-node';
 import type { Logger } from 'pino';
 import type { TlsMaterial } from '@longhorn/shared-types/grpc/tls';
-import { bootstrapImages, bootstrapNode, bootstrapSettings } from './bootstrap.ts';
+import { bootstrapImages, bootstrapNode, bootstrapSettings, refuseForeignData } from './bootstrap.ts';
 import type { Clock } from './clock.ts';
 import { ChartConfigController } from './controllers/chart-config/controller.ts';
 import type { ControllerContext, Images, NodeEnvironment } from './controllers/context.ts';
@@ -24,6 +24,7 @@ export interface DaemonOptions {
   podName: string;
   namespace: string;
   serviceAccount: string;
+  isUpgradeChecked: boolean;
   images: Images;
   environment: NodeEnvironment;
   tls: TlsMaterial | null;
@@ -76,6 +77,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     log,
     randomBytes: options.randomBytes,
   });
+  refuseForeignData(context, options.isUpgradeChecked);
   await bootstrapSettings(context);
   // Before the node: they say where its disk is.
   await new ChartConfigController(context).applySettings();

@@ -8,6 +8,7 @@ import { startDaemon } from './daemon.ts';
 import { addDeployDriverCommand } from './driver-deployer/command.ts';
 import { loadKubeConfig, makeLog } from './process-setup.ts';
 import { addUninstallCommand } from './uninstall/command.ts';
+import { addUpgradeCommands } from './upgrade/command.ts';
 
 interface DaemonFlags {
   engineImage: string;
@@ -18,6 +19,7 @@ interface DaemonFlags {
   managerImage: string;
   serviceAccount: string;
   kubeConfig?: string;
+  upgradeVersionCheck: boolean;
 }
 
 function required(name: string): string {
@@ -41,6 +43,7 @@ async function runDaemon(flags: DaemonFlags, debug: boolean): Promise<void> {
     podName: process.env['POD_NAME'] ?? '',
     namespace: process.env['POD_NAMESPACE'] ?? 'longhorn-system',
     serviceAccount: flags.serviceAccount,
+    isUpgradeChecked: flags.upgradeVersionCheck,
     images: {
       engine: flags.engineImage,
       instanceManager: flags.instanceManagerImage,
@@ -87,11 +90,12 @@ program
   .requiredOption('--manager-image <image>', 'image of this daemon')
   .requiredOption('--service-account <name>', 'service account of the pods that it makes')
   .option('--kube-config <path>', 'kubeconfig; by default that of the pod')
-  .option('--upgrade-version-check', 'accepted for compatibility', false)
+  .option('--upgrade-version-check', 'refuse to start over the data of a version that one may not come from', false)
   .action((flags: DaemonFlags) => runDaemon(flags, program.opts<{ debug: boolean }>().debug));
 
 addDeployDriverCommand(program);
 addUninstallCommand(program);
+addUpgradeCommands(program);
 
 program.parseAsync().catch((error: unknown) => {
   const task = program.args[0] === 'daemon' ? 'Error starting manager' : 'Error';
