@@ -22,7 +22,7 @@ const SCHEMA: readonly ApiRequest[] = [
   post('create a volume', VOLUMES, volume('v', { size: '2097152', numberOfReplicas: 1 }), {
     keep: { uidV: 'metadata.uid', versionV: 'metadata.resourceVersion' },
   }),
-  post('create it again', VOLUMES, volume('v', {})),
+  post('create the volume again', VOLUMES, volume('v', {})),
   post('create a volume without a name', VOLUMES, object('Volume', '', { spec: {} })),
   post('create a volume with an upper case name', VOLUMES, volume('V', {})),
   post('create a volume of a wrong type', VOLUMES, volume('x', { numberOfReplicas: 'three' })),
