@@ -321,6 +321,7 @@ describe.skipIf(!root)('a volume', () => {
   it.each([
     ['a wrong value', { parameters: { dataLocality: 'near' } }, 3, /dataLocality: "near" must be one of/],
     ['a file system that is not made', { volume_capabilities: [mountOf('ntfs')] }, 3, /"ntfs".*ext4, ext3, xfs/],
+    ['a negative size', { capacity_range: { required_bytes: -1n } }, 3, /required_bytes/],
     ['more than 2^63 bytes', { capacity_range: { required_bytes: 2n ** 63n - 1n } }, 11, /below 2\^63/],
     ['a disk tag that no disk has', { parameters: { diskSelector: 'nvme' } }, 3, /disk tag nvme does not exist/],
   ])('with %s is refused in words', async (_name, change, code, details) => {
@@ -329,5 +330,56 @@ describe.skipIf(!root)('a volume', () => {
       code,
       details: expect.stringMatching(details),
     });
+  });
+
+  it('of size 0 gets the least that is made', async () => {
+    const request = { name: 'zero', volume_capabilities: [RAW], capacity_range: { required_bytes: 0n } };
+    const { volume } = await plugin(0).controller.CreateVolume(request);
+    expect(volume?.capacity_bytes).toBe(10n * 2n ** 20n);
+    await plugin(0).controller.DeleteVolume({ volume_id: 'zero' });
+  });
+
+  it('of 2^60 bytes is made, as disks may come, and is not attached: the refusal says what it lacks', async () => {
+    const size = 2n ** 60n;
+    const request = { name: 'huge', volume_capabilities: [RAW], capacity_range: { required_bytes: size } };
+    const { controller } = plugin(0);
+    expect((await controller.CreateVolume(request)).volume?.capacity_bytes).toBe(size);
+    const publish = { volume_id: 'huge', node_id: 'node-1', volume_capability: RAW };
+    await expect(controller.ControllerPublishVolume(publish)).rejects.toMatchObject({
+      details: expect.stringMatching(
+        /volume huge is not ready.*a replica has no place: incompatible volume size/,
+      ) as string,
+    });
+    await controller.DeleteVolume({ volume_id: 'huge' });
+  });
+
+  it.each(['../up', '..', 'a/../b', '/etc'])('with the id %j is refused by every call', async (id) => {
+    const staging = join(folder, 'stage-nothing');
+    const capability = mountOf('ext4');
+    const { controller, nodeService } = plugin(0);
+    const calls: (() => Promise<unknown>)[] = [
+      () => controller.ControllerPublishVolume({ volume_id: id, node_id: 'node-1', volume_capability: capability }),
+      () => controller.ControllerExpandVolume({ volume_id: id, capacity_range: { required_bytes: 2n ** 21n } }),
+      () => nodeService.NodeStageVolume({ volume_id: id, staging_target_path: staging, volume_capability: capability }),
+      () => nodeService.NodeGetVolumeStats({ volume_id: id, volume_path: staging }),
+    ];
+    // 3: InvalidArgument, 5: NotFound
+    for (const call of calls) await expect(call()).rejects.toMatchObject({ code: expect.toBeOneOf([3, 5]) as number });
+    expect(existsSync(staging)).toBe(false);
+  });
+
+  it('is not staged at a path that is a file', async () => {
+    const capability = mountOf('ext4');
+    const id = await createVolume('at-a-file', 64, capability);
+    await attach(0, id, capability);
+    const path = join(folder, 'a-file');
+    writeFileSync(path, 'kept');
+    const stage = { volume_id: id, staging_target_path: path, volume_capability: capability };
+    await expect(plugin(0).nodeService.NodeStageVolume(stage)).rejects.toMatchObject({
+      code: 3,
+      details: expect.stringMatching(/staging_target_path .*a-file must be a folder/) as string,
+    });
+    expect(readFileSync(path, 'utf8')).toBe('kept');
+    await remove(0, id);
   });
 });

@@ -107,6 +107,24 @@ describe('a volume', () => {
     });
   }
 
+  it('of 2^60 bytes says that no disk has room, by kubectl and by REST, and holds nothing', async () => {
+    const size = String(2n ** 60n);
+    const manifest = volumeManifest('huge', 0, 3);
+    await cluster.kubectl(['create', '-f', '-'], JSON.stringify({ ...manifest, spec: { ...manifest.spec, size } }));
+    await cluster.rest.post('/v1/volumes', { name: 'huge-rest', size, numberOfReplicas: 3, frontend: 'blockdev' });
+    for (const name of ['huge', 'huge-rest']) {
+      await waitFor(
+        `volume ${name} says what it lacks`,
+        30_000,
+        async () =>
+          /disk|space|room/i.test(JSON.stringify(at(await cluster.kube.get('volumes', name), 'status.blockedBy'))),
+        () => describeVolume(cluster, name),
+      );
+      expect(at(await cluster.kube.get('volumes', name), 'spec.size')).toBe(size);
+      await deleteVolume(cluster, name);
+    }
+  });
+
   it('with a field that nobody knows is refused, with the field in the message', async () => {
     const manifest = volumeManifest('unknown-field', 16 * MIB, 3, { numberOfReplica: 3 });
     expect(await refusedByKubectl(manifest)).toMatch(/numberOfReplica/);

@@ -138,7 +138,7 @@ describe('lhctl', () => {
     const nobody = join(folder, 'nobody');
     writeFileSync(
       nobody,
-      `apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\nclusters: [{name: c, cluster: {server: 'http://127.0.0.1:9'}}]\nusers: [{name: u, user: {}}]\n`,
+      `apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: c, user: u}}]\nclusters: [{name: c, cluster: {server: 'http://127.0.0.1:9', insecure-skip-tls-verify: true}}]\nusers: [{name: u, user: {}}]\n`,
     );
     const { code, errors } = await program(LHCTL, 'check', '--kubeconfig', nobody);
     expect([code, errors]).toEqual([2, expect.stringContaining('the API server does not answer')]);

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fixture, metadata, type Fixture } from '../../test/fixture.ts';
-import { certificate, privateKey } from '../../test/webhook-certificate.ts';
+import { certificate, expired, privateKey } from '../../test/webhook-certificate.ts';
 import { builtinType, STORAGE } from './builtin-kinds.ts';
 import type { JsonObject } from './json.ts';
 import type { KubeObject } from './object.ts';
@@ -157,6 +157,23 @@ describe('WebhookAdmission', () => {
       },
     });
     await expect(make('w')).rejects.toMatchObject({ code: 500 });
+    expect(asked).toEqual([]);
+  });
+
+  it('does not trust a certificate that has expired, and says so', async () => {
+    server.setSecureContext({ cert: expired.certificate, key: expired.privateKey });
+    await configure('validating', {
+      clientConfig: {
+        service: { name: 'admission', namespace: 'test', port: 9502 },
+        caBundle: Buffer.from(expired.authority).toString('base64'),
+      },
+    });
+    await expect(make('w')).rejects.toMatchObject({
+      code: 500,
+      message: expect.stringMatching(
+        /failed calling webhook "validating\.example\.io".*certificate has expired/,
+      ) as string,
+    });
     expect(asked).toEqual([]);
   });
 

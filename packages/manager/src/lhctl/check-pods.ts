@@ -99,7 +99,9 @@ export function reportOf(pod: RawObject): NodeReport | null {
   try {
     parsed = JSON.parse(message);
   } catch (error) {
-    throw new Error(`${node}: the check ended with ${String(terminated['exitCode'])}: ${message}`, { cause: error });
+    throw new Error(`${node}: the check ended with ${JSON.stringify(terminated['exitCode'])}: ${message}`, {
+      cause: error,
+    });
   }
   const findings = (Array.isArray(parsed) ? parsed : []).map(findingFrom);
   const good: Finding = { topic: 'Node', level: 'info', message: 'nothing is missing' };

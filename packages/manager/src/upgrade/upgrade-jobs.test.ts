@@ -77,9 +77,11 @@ describe('before an upgrade', () => {
     const image = { metadata: { name: 'ei-1', namespace: NAMESPACE }, spec: { image: 'engine:old' } };
     const made = await api.create(customResource('EngineImage'), NAMESPACE, image);
     await api.replace(customResource('EngineImage'), NAMESPACE, { ...made, status }, 'status');
-    const outcome = preUpgrade(job);
-    if (isRefused) await expect(outcome).rejects.toThrow(/Engine upgrade path: engine image engine:old/);
-    else await expect(outcome).resolves.toBeUndefined();
+    const refusal = await preUpgrade(job).then(
+      () => '',
+      (error: unknown) => String(error),
+    );
+    expect(refusal).toMatch(isRefused ? /Engine upgrade path: engine image engine:old/ : /^$/);
   });
 
   it('writes what an older version stored once more, then forgets that version; again it has nothing to do', async () => {
@@ -155,14 +157,12 @@ describe('after an upgrade', () => {
     const { api, clock, job, events } = setup();
     await daemonSet(api);
     await api.create(CORE_RESOURCES.pods, NAMESPACE, managerPod('m-1', 'manager:1'));
-    const outcome = expect(postUpgrade(job)).rejects.toThrow(
-      'manager upgrade is still in progress: pod m-1 runs manager:1, not manager:2',
-    );
+    const outcome = postUpgrade(job).catch(String);
     for (let attempt = 0; attempt < upgradeLimits.triesMax; attempt += 1) {
       await settle();
       clock.advance(upgradeLimits.retryMs);
     }
-    await outcome;
+    expect(await outcome).toBe('Error: manager upgrade is still in progress: pod m-1 runs manager:1, not manager:2');
     expect(await events()).toEqual(['Warning FailedUpgradePostCheck']);
   });
 });

@@ -1,12 +1,16 @@
 import { X509Certificate } from 'node:crypto';
 import { request } from 'node:https';
+import { connect } from 'node:tls';
 import pino from 'pino';
 import { newObject } from '@longhorn/shared-types';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { systemClock } from '../clock.ts';
+import { systemClock, type Clock } from '../clock.ts';
 import { Datastore, resourceOf } from '../datastore/datastore.ts';
 import type { RawObject, Resource } from '../datastore/kube-transport.ts';
 import { MemoryApi } from '../datastore/memory-api.ts';
+import { VirtualClock } from '../virtual-clock.ts';
+import { SERVING_VALID_MS } from './certificates.ts';
+import { webhookLimits } from './webhook-limits.ts';
 import { startWebhookServer, type WebhookServer } from './webhook-server.ts';
 
 const NS = 'longhorn-system';
@@ -34,14 +38,14 @@ let datastore: Datastore;
 let server: WebhookServer;
 let ca: string;
 
-function start(): Promise<WebhookServer> {
+function start(clock: Clock = systemClock): Promise<WebhookServer> {
   const randomBytes = (count: number): Buffer => Buffer.alloc(count, 7);
   return startWebhookServer({
     datastore,
     host: '127.0.0.1',
     port: 0,
     podName: '',
-    clock: systemClock,
+    clock,
     log,
     randomBytes,
   });
@@ -196,5 +200,41 @@ describe('webhook server', () => {
     const bundle = Buffer.from((await configuration()).webhooks[0]!.clientConfig.caBundle, 'base64').toString('utf8');
     expect(bundle).not.toBe(ca);
     await second.stop();
+  });
+
+  const served = (port: number): Promise<X509Certificate> =>
+    new Promise((resolve, reject) => {
+      const socket = connect({ host: '127.0.0.1', port, servername: HOST, rejectUnauthorized: false }, () => {
+        const { raw } = socket.getPeerCertificate();
+        socket.destroy();
+        resolve(new X509Certificate(raw));
+      });
+      socket.once('error', reject);
+    });
+  const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 50));
+
+  it('finds an expired certificate when it starts and serves another', async () => {
+    const before = await served(server.port);
+    const later = new VirtualClock(Date.now() + SERVING_VALID_MS + 1);
+    const second = await start(later);
+    const after = await served(second.port);
+    await second.stop();
+    expect(Date.parse(before.validTo)).toBeLessThan(later.now());
+    expect(Date.parse(after.validTo)).toBeGreaterThan(later.now());
+    const bundle = Buffer.from((await configuration()).webhooks[0]!.clientConfig.caBundle, 'base64').toString('utf8');
+    expect(after.verify(new X509Certificate(bundle).publicKey)).toBe(true);
+  });
+
+  it('replaces a certificate that expires while it serves, without a restart', async () => {
+    const clock = new VirtualClock(Date.now());
+    const second = await start(clock);
+    const before = await served(second.port);
+    // As after a long sleep of the machine: nobody looked in time.
+    clock.advance(SERVING_VALID_MS + webhookLimits.checkIntervalMs);
+    await settle();
+    const after = await served(second.port);
+    await second.stop();
+    expect(Date.parse(before.validTo)).toBeLessThan(clock.now());
+    expect(Date.parse(after.validTo)).toBeGreaterThan(clock.now());
   });
 });

@@ -30,6 +30,29 @@ let runDir = '';
 let volume = '';
 let image = '';
 
+describe('the machine that a device is to be made on', () => {
+  it.each([
+    ['has all that is needed', () => true, 0, /^$/],
+    [
+      'has no /dev/fuse',
+      (path: string) => path !== '/dev/fuse',
+      0,
+      /^\/dev\/fuse does not exist: load the module, or give/,
+    ],
+    [
+      'has no loop devices',
+      (path: string) => path === '/dev/fuse',
+      0,
+      /^\/dev\/loop-control does not exist: load the module/,
+    ],
+    ['does not run us as root', () => true, 1000, /^needs root/],
+  ] as const)('%s', (_name, exists, userId, reason) => {
+    const found = blockdevDriverAvailable(exists, userId);
+    expect(found.reason).toMatch(reason);
+    expect(found.ok).toBe(found.reason === '');
+  });
+});
+
 beforeEach(() => {
   scratch = mkdtempSync(join(tmpdir(), 'longhorn-fuse-'));
   runDir = join(scratch, 'run');

@@ -58,11 +58,14 @@ export interface BlockdevFrontend extends Frontend {
 }
 
 /** Whether a device can be made here, and if not, what is missing. */
-export const blockdevDriverAvailable = (): { ok: boolean; reason: string } => {
+export const blockdevDriverAvailable = (
+  exists: (path: string) => boolean = existsSync,
+  userId: number | undefined = process.getuid?.(),
+): { ok: boolean; reason: string } => {
   if (process.platform !== 'linux') return { ok: false, reason: `needs Linux, this is ${process.platform}` };
-  if (process.getuid?.() !== 0) return { ok: false, reason: 'needs root to mount and to attach loop devices' };
+  if (userId !== 0) return { ok: false, reason: 'needs root to mount and to attach loop devices' };
   for (const path of ['/dev/fuse', LOOP_CONTROL]) {
-    if (!existsSync(path))
+    if (!exists(path))
       return { ok: false, reason: `${path} does not exist: load the module, or give the pod the host's /dev` };
   }
   return { ok: true, reason: '' };
