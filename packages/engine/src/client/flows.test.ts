@@ -129,8 +129,8 @@ class World {
         note('SnapshotHash', `${name} ${rehash}`);
         return {};
       },
-      SnapshotClone: ({ from_address: from, snapshot_file_name: name, to_host: host }) => {
-        note('SnapshotClone', `${this.nameOf(from)} ${name} ${host}`);
+      SnapshotClone: ({ from_address: from, snapshot_file_name: name, to_host: host, engine_reverts: reverts }) => {
+        note('SnapshotClone', `${this.nameOf(from)} ${name} ${host} ${reverts}`);
         return {};
       },
     };
@@ -411,7 +411,10 @@ describe('snapshots', () => {
       grpcTimeoutSeconds: 0,
     };
     await cloneSnapshot(world.flow, request);
-    expect(world.calls.toSorted()).toEqual(['r0.SnapshotClone r0 a 127.0.0.1', 'r1.SnapshotClone r0 a 127.0.0.1']);
+    expect(world.calls.toSorted()).toEqual([
+      'r0.SnapshotClone r0 a 127.0.0.1 false',
+      'r1.SnapshotClone r0 a 127.0.0.1 false',
+    ]);
     expect(Object.values(await cloneStatus(world.flow))[0]?.error).toContain('failed to get snapshot clone status of');
     world.modes = [RW, WO];
     await expect(cloneSnapshot(world.flow, request)).rejects.toThrow(
@@ -419,6 +422,46 @@ describe('snapshots', () => {
     );
     world.modes = [ERR, WO];
     await expect(cloneSnapshot(world.flow, request)).rejects.toThrow('cannot find a RW replica in the source volume');
+  });
+
+  it('are cloned by an engine with an epoch, which reverts to the copy; another source replica follows one that fails', async () => {
+    world.controller = {
+      VolumeRevert: ({ name }) => {
+        world.note('VolumeRevert', name);
+        return {};
+      },
+    };
+    await world.start([RW, RW]);
+    world.volume = { ...world.volume, epoch: 3 };
+    let isDone = true;
+    for (const [index, replica] of world.replicas.entries()) {
+      replica.agent = {
+        SnapshotCloneStatus: () => ({ state: isDone ? 'complete' : 'in_progress' }),
+        SnapshotClone: ({ from_address: from }) => {
+          world.note(`r${index}.SnapshotClone`, world.nameOf(from));
+          if (world.nameOf(from) === 'r0') throw new Error('the source has gone');
+          return {};
+        },
+      };
+    }
+    const request = {
+      source: world.flow,
+      snapshotName: 'a',
+      exportBackingImageIfExist: false,
+      fileSyncHttpTimeoutSeconds: 5,
+      grpcTimeoutSeconds: 0,
+    };
+    await cloneSnapshot(world.flow, request);
+    const rest = world.calls.slice(2);
+    expect(world.calls.slice(0, 2).toSorted()).toEqual(['r0.SnapshotClone r0', 'r1.SnapshotClone r0']);
+    expect(rest.toSorted()).toEqual(['VolumeRevert a', 'r0.SnapshotClone r1', 'r1.SnapshotClone r1']);
+    isDone = false;
+    await expect(cloneSnapshot(world.flow, request)).rejects.toThrow('the copy of a is in_progress');
+    isDone = true;
+    for (const replica of world.replicas) replica.state = { ...replica.state, chain: ['h', 'volume-snap-a.img'] };
+    const before = world.calls.length;
+    await cloneSnapshot(world.flow, request);
+    expect(world.calls.slice(before)).not.toContain('VolumeRevert a');
   });
 });
 

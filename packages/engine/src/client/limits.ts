@@ -8,3 +8,9 @@ export const SYNC_AGENT_PORT_OFFSET = 2;
 
 /** Seconds that a file transfer waits for one HTTP answer when the caller says nothing. */
 export const FILE_SYNC_HTTP_TIMEOUT_S = 5;
+
+/** Replicas of a source that a clone tries one after the other. */
+export const CLONE_SOURCES_MAX = 3;
+
+/** A revert waits for I/O to stop and for every replica to load the new chain. */
+export const REVERT_TIMEOUT_MS = 180_000;

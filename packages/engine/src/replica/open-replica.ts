@@ -29,6 +29,8 @@ export class OpenReplica {
   volume: Volume;
   /** disks that a copy in the background reads or writes: unmap leaves them alone */
   readonly busy = new Set<string>();
+  /** disks that are copied to other volumes, and how often at this moment */
+  private readonly kept = new Map<string, number>();
   /** why the replica is of no use any more; null while it is sound */
   fault: string | null = null;
 
@@ -68,8 +70,24 @@ export class OpenReplica {
   /** Whether an unmap may free what a layer below the head holds. */
   readonly isRemovable = (name: string): boolean => {
     const disk = this.disks.get(name);
-    return disk !== undefined && disk.isRemoved && !this.busy.has(name) && childrenOf(this.disks, name).length === 1;
+    if (disk === undefined || !disk.isRemoved || this.busy.has(name) || this.isKept(name)) return false;
+    return childrenOf(this.disks, name).length === 1;
   };
+
+  /** Nothing changes the content of this disk until as many `unkeep`. */
+  keep(name: string): void {
+    this.kept.set(name, (this.kept.get(name) ?? 0) + 1);
+  }
+
+  unkeep(name: string): void {
+    const left = (this.kept.get(name) ?? 0) - 1;
+    if (left > 0) this.kept.set(name, left);
+    else this.kept.delete(name);
+  }
+
+  isKept(name: string): boolean {
+    return this.kept.has(name);
+  }
 
   /** Live chain below the head, newest first. */
   chainBelowHead(): string[] {

@@ -1,7 +1,7 @@
 /**
  * Removes what is marked as removed: merges such a snapshot with the one above it, deletes dead ends, frees in the one
  * under the head what the head hides. System snapshots are marked first. Every step can be cut short by a crash and
- * done again.
+ * done again. What is being copied to another volume stays for a later purge.
  */
 import { fold, prune } from './fold.ts';
 import type { OpenReplica } from './open-replica.ts';
@@ -57,6 +57,11 @@ async function execute(
   }
 }
 
+function isKept(server: ReplicaServer, { source, target }: RemoveAction): boolean {
+  const replica = opened(server);
+  return replica.isKept(source) || replica.isKept(target);
+}
+
 /** Removed disks from each leaf to the root; the one under the head last. */
 function removedInOrder(replica: OpenReplica): string[] {
   const { disks, meta } = replica;
@@ -81,16 +86,18 @@ export async function purge(server: ReplicaServer, onProgress: (percent: number)
   const total = names.length;
   let processed = 0;
   for (const name of names) {
+    processed++;
     if (opened(server).disks.has(name)) {
-      for (const action of await server.prepareRemove(name)) {
+      const actions = await server.prepareRemove(name);
+      if (actions.some((action) => isKept(server, action))) continue;
+      for (const action of actions) {
         await execute(server, action, (percent) => {
           // A folder that was given up may be another process's by now.
           opened(server);
-          onProgress(Math.min(Math.floor((processed / total + percent / (total * 100)) * 100), 100));
+          onProgress(Math.min(Math.floor(((processed - 1) / total + percent / (total * 100)) * 100), 100));
         });
       }
     }
-    processed++;
     onProgress(Math.floor((processed / total) * 100));
   }
   onProgress(100);

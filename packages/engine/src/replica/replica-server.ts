@@ -32,6 +32,7 @@ import {
   FIRST_HEAD,
   META_SUFFIX,
   childrenOf,
+  liveChain,
   snapshotCount,
   snapshotNameProblem,
   type RemoveAction,
@@ -59,6 +60,15 @@ export interface ReplicaServerOptions {
 }
 
 export type ReplicaStatus = 'initial' | 'open' | 'closed' | 'dirty' | 'rebuilding' | 'error';
+
+/** Disks of the chain under and with `diskFile`, all kept. */
+function holdChain(replica: OpenReplica, diskFile: string): string[] {
+  const disk = replica.disks.get(diskFile);
+  if (disk?.isRemoved === true) throw new Error(`${diskFile} is marked as removed`);
+  const names = disk === undefined ? [] : liveChain(replica.disks, diskFile).map(({ name }) => name);
+  for (const name of names) replica.keep(name);
+  return names;
+}
 
 const generationOf = ({ epoch, count }: MembershipRecord): string => `${epoch}.${count}`;
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
@@ -453,6 +463,22 @@ export class ReplicaServer {
 
   prepareRemove(name: string): Promise<RemoveAction[]> {
     return this.serial(() => Promise.resolve(this.io.open === null ? [] : prepareRemove(this.io.open, name)));
+  }
+
+  /**
+   * Keeps a snapshot and what it stands on as it is while it is copied to another volume: no unmap frees in it, no purge
+   * merges into it. The returned function ends that; it throws if the replica was closed meanwhile, for then nothing was kept.
+   */
+  hold(diskFile: string): Promise<() => void> {
+    return this.serial(() => {
+      const replica = this.io.open;
+      const disks = replica === null ? [] : holdChain(replica, diskFile);
+      return Promise.resolve(() => {
+        if (replica === null) return;
+        for (const name of disks) replica.unkeep(name);
+        if (this.io.open !== replica) throw new Error(`the replica was closed while ${diskFile} was copied`);
+      });
+    });
   }
 
   setRebuilding(isRebuilding: boolean): Promise<void> {

@@ -76,7 +76,17 @@ export interface ReceiverOptions {
   readonly log: (text: string) => void;
 }
 
+export interface LaunchedReceiver {
+  readonly receiver: Receiver;
+  readonly port: number;
+}
+
+/** Starts a receiver for one file; `onBytes` as in `ReceiverOptions`. */
+export type ReceiverLaunch = (name: string, onBytes: (count: number) => void) => Promise<LaunchedReceiver>;
+
 export class Receiver {
+  /** windows of a file that was there before which differed and were written */
+  windowsChanged = 0;
   /** resolves when the server has ended: true after a `close` of the sender */
   readonly done: Promise<boolean>;
   private readonly options: ReceiverOptions;
@@ -282,6 +292,7 @@ export class Receiver {
       const length = await readBody(request, buffer.bytes);
       const written = await writeWindow(file, buffer.bytes, length, begin, end, !target.existed);
       if (!target.existed) this.options.onBytes(written);
+      else this.windowsChanged++;
       await this.noteWritten(target, written);
     });
   }
@@ -328,7 +339,7 @@ export async function startReceiver(
   options: ReceiverOptions,
   host: string,
   ports: { first: number; count: number; last: number },
-): Promise<{ receiver: Receiver; port: number }> {
+): Promise<LaunchedReceiver> {
   for (let i = 1; i <= ports.count; i++) {
     const port = ports.first === 0 ? 0 : ports.first + ((ports.last - ports.first + i) % ports.count);
     const receiver = new Receiver(options);

@@ -74,17 +74,18 @@ function jobHandlers(agent: SyncAgent): Partial<ServiceHandlers<SyncAgentService
       return { is_rebuilding: isRunning, error, progress, state, from_replica_address: fromAddress };
     },
     SnapshotClone: async (request) => {
-      await agent.clone({
+      await agent.clone.run({
         fromAddress: request.from_address,
         fromVolume: request.from_volume_name,
         toHost: request.to_host,
         snapshot: request.snapshot_file_name,
         httpTimeoutSeconds: request.file_sync_http_client_timeout,
+        engineReverts: request.engine_reverts,
       });
       return {};
     },
     SnapshotCloneStatus: () => {
-      const { isRunning, error, progress, state, fromAddress, snapshot } = agent.cloneStatus;
+      const { isRunning, error, progress, state, fromAddress, snapshot } = agent.clone.report();
       return {
         is_cloning: isRunning,
         error,

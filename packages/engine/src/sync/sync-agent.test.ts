@@ -122,35 +122,6 @@ describe('sync agent', () => {
     expect(await to.agent.ReplicaRebuildStatus({})).toMatchObject({ state: 'complete', error: '' });
   });
 
-  it('clones a snapshot of another volume', async () => {
-    const from = await source();
-    write(from, 1, 'later');
-    const to = await start('target', BASE + 12);
-    await to.agent.SnapshotClone({
-      from_address: `tcp://127.0.0.1:${from.controlPort}`,
-      to_host: '127.0.0.1',
-      snapshot_file_name: 's2',
-      from_volume_name: 'v',
-      file_sync_http_client_timeout: 30,
-    });
-    expect(await to.agent.SnapshotCloneStatus({})).toMatchObject({
-      is_cloning: false,
-      state: 'complete',
-      progress: 100,
-    });
-    await from.control.ReplicaRevert({ name: 'volume-snap-s2.img', created: CREATED });
-    expect((await content(to)).equals(await content(from))).toBe(true);
-    expect(await readFile(join(to.path, 'volume-snap-s2.img.meta'), 'utf8')).toBe('{"Parent":""}\n');
-  });
-
-  it('tells a clone that fails', async () => {
-    const from = await source();
-    const to = await start('target', BASE + 12);
-    const request = { from_address: `127.0.0.1:${from.controlPort}`, to_host: '127.0.0.1', snapshot_file_name: 'none' };
-    await expect(to.agent.SnapshotClone(request)).rejects.toThrow(/cannot find snapshot none in the source replica/);
-    expect(await to.agent.SnapshotCloneStatus({})).toMatchObject({ is_cloning: false, state: 'error' });
-  });
-
   it('purges: merges, prunes, and the content stays', async () => {
     const replica = await source();
     write(replica, 10, 'n', 20);

@@ -2,13 +2,12 @@
  * The sync agent of a replica: moves files between replicas, purges, clones, exports and hashes snapshots. It lives in
  * the replica's process (upstream's is a child process), so a purge and the I/O beside it know of each other.
  */
-import { ReplicaService, SyncAgentService, type SyncFileInfo } from '@longhorn/shared-types/generated/ptypes';
-import { joinHostPort, splitHostPort } from '@longhorn/shared-types/grpc/address';
+import { SyncAgentService, type SyncFileInfo } from '@longhorn/shared-types/generated/ptypes';
 import { createClient } from '@longhorn/shared-types/grpc/client';
 import type { Identity } from '@longhorn/shared-types/grpc/identity';
 import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
-import { replaceFile, type Folder } from '../io/disk.ts';
-import { rfc3339Seconds, type ReplicaClock } from '../io/replica-clock.ts';
+import type { Folder } from '../io/disk.ts';
+import type { ReplicaClock } from '../io/replica-clock.ts';
 import { FILE_TRIES_MAX } from '../limits.ts';
 import { purge } from '../replica/purge.ts';
 import type { ReplicaServer } from '../replica/replica-server.ts';
@@ -16,14 +15,12 @@ import { META_SUFFIX, snapshotFile, snapshotNameProblem } from '../replica/snaps
 import type { Layer } from '../replica/volume.ts';
 import { confinedName } from './confined-name.ts';
 import { idleJob, percentOf, runJob, type JobStatus } from './job-status.ts';
-import { startReceiver, type Receiver } from './receiver.ts';
+import { startReceiver, type LaunchedReceiver, type Receiver, type ReceiverLaunch } from './receiver.ts';
 import { sendFile, sendSource } from './sender.ts';
+import { SnapshotClone } from './snapshot-clone.ts';
 import { SnapshotHasher } from './snapshot-hash.ts';
+import { LONG_CALL_MS, syncAgentAddress } from './sync-agent-address.ts';
 import { exportSnapshot } from './volume-export.ts';
-
-/** Upstream's port layout: the sync agent listens two above the replica. */
-export const SYNC_AGENT_PORT_OFFSET = 2;
-const LONG_CALL_MS = 24 * 3600 * 1000;
 
 export interface SyncAgentOptions {
   readonly server: ReplicaServer;
@@ -49,24 +46,11 @@ export interface FilesSyncRequest {
   readonly callTimeoutSeconds: number;
 }
 
-export interface CloneRequest {
-  readonly fromAddress: string;
-  readonly fromVolume: string;
-  readonly toHost: string;
-  readonly snapshot: string;
-  readonly httpTimeoutSeconds: number;
-}
-
-function syncAgentAddress(replicaAddress: string): string {
-  const { host, port } = splitHostPort(replicaAddress);
-  return joinHostPort(host, port + SYNC_AGENT_PORT_OFFSET);
-}
-
 export class SyncAgent {
   readonly hasher: SnapshotHasher;
   purgeStatus: JobStatus = idleJob();
   rebuildStatus: JobStatus & { fromAddress: string } = { ...idleJob(), fromAddress: '' };
-  cloneStatus: JobStatus & { fromAddress: string; snapshot: string } = { ...idleJob(), fromAddress: '', snapshot: '' };
+  readonly clone: SnapshotClone;
   private readonly options: SyncAgentOptions;
   private readonly receivers = new Set<Receiver>();
   private lastPort: number;
@@ -75,6 +59,9 @@ export class SyncAgent {
     this.options = options;
     this.lastPort = options.firstPort - 1;
     this.hasher = new SnapshotHasher(options.folder, options.hashLockFile, options.clock);
+    const { server, folder, clock, log } = options;
+    const launch: ReceiverLaunch = (name, onBytes) => this.launchReceiver(name, onBytes);
+    this.clone = new SnapshotClone({ server, folder, clock, log, launch });
   }
 
   /** Ends all receivers. */
@@ -104,7 +91,7 @@ export class SyncAgent {
   }
 
   /** Starts a receiver for one file; returns its port. */
-  async launchReceiver(name: string, onBytes: (count: number) => void): Promise<{ receiver: Receiver; port: number }> {
+  async launchReceiver(name: string, onBytes: (count: number) => void): Promise<LaunchedReceiver> {
     this.refuseLive('to_file_name', name);
     const { folder, clock, host, firstPort, portCount, log } = this.options;
     const ports = { first: firstPort, count: portCount, last: this.lastPort };
@@ -227,72 +214,19 @@ export class SyncAgent {
   ): Promise<void> {
     const problem = snapshotNameProblem(snapshot);
     if (problem !== null) throw new Error(problem);
-    const { folder, openBacking, clock } = this.options;
-    const exported = await exportSnapshot(folder, snapshot, hasBacking ? openBacking : null);
+    const { folder, openBacking, clock, server } = this.options;
+    const release = await server.hold(snapshotFile(snapshot));
     try {
-      const to = { host, port, requestTimeoutMs: timeoutSeconds * 1000, clock };
-      await sendSource(exported.source, true, to, null);
-    } finally {
-      await exported.close();
-    }
-  }
-
-  /** Makes this replica's content that of a snapshot of another volume's replica. */
-  async clone(request: CloneRequest): Promise<void> {
-    if (this.cloneStatus.isRunning) throw new Error('replica is already cloning a snapshot');
-    const problem = snapshotNameProblem(request.snapshot);
-    if (problem !== null) throw new Error(problem);
-    this.cloneStatus = { ...idleJob(), fromAddress: request.fromAddress, snapshot: request.snapshot };
-    const status = this.cloneStatus;
-    await runJob(status, async () => {
-      const sizeBytes = await this.sourceSize(request);
-      let processed = 0;
-      const image = snapshotFile(request.snapshot);
-      const { receiver, port } = await this.launchReceiver(image, (count) => {
-        processed += count;
-        status.progress = Math.min(percentOf(processed, sizeBytes), 99);
-      });
-      await this.exportTo(request, port, receiver);
-      await replaceFile(this.options.folder, `${image}${META_SUFFIX}`, '{"Parent":""}\n');
-      const { server, clock } = this.options;
-      await server.reload();
-      await server.revert(image, rfc3339Seconds(clock.now()));
-    });
-  }
-
-  private async sourceSize(request: CloneRequest): Promise<number> {
-    const client = createClient(ReplicaService, request.fromAddress, { identity: { volumeName: request.fromVolume } });
-    try {
-      const { replica } = await client.ReplicaGet({});
-      if (replica?.disks[snapshotFile(request.snapshot)] === undefined) {
-        throw new Error(`cannot find snapshot ${request.snapshot} in the source replica ${request.fromAddress}`);
+      const exported = await exportSnapshot(folder, snapshot, hasBacking ? openBacking : null);
+      try {
+        const to = { host, port, requestTimeoutMs: timeoutSeconds * 1000, clock };
+        await sendSource(exported.source, true, to, null);
+      } finally {
+        await exported.close();
       }
-      return Number(replica.size);
     } finally {
-      client.close();
+      release();
     }
-  }
-
-  private async exportTo(request: CloneRequest, port: number, receiver: Receiver): Promise<void> {
-    const source = createClient(SyncAgentService, syncAgentAddress(request.fromAddress), {
-      identity: { volumeName: request.fromVolume },
-      timeoutMs: LONG_CALL_MS,
-    });
-    try {
-      await source.VolumeExport({
-        snapshot_file_name: request.snapshot,
-        host: request.toHost,
-        port,
-        export_backing_image_if_exist: false,
-        file_sync_http_client_timeout: request.httpTimeoutSeconds,
-      });
-    } catch (error) {
-      await receiver.stop();
-      throw error;
-    } finally {
-      source.close();
-    }
-    if (!(await receiver.done)) throw new Error(`the transfer of snapshot ${request.snapshot} was not completed`);
   }
 
   /** Forgets what finished jobs have left. */
@@ -300,6 +234,6 @@ export class SyncAgent {
     this.hasher.reset();
     if (!this.purgeStatus.isRunning) this.purgeStatus = idleJob();
     if (!this.rebuildStatus.isRunning) this.rebuildStatus = { ...idleJob(), fromAddress: '' };
-    if (!this.cloneStatus.isRunning) this.cloneStatus = { ...idleJob(), fromAddress: '', snapshot: '' };
+    this.clone.reset();
   }
 }

@@ -503,6 +503,7 @@ export interface SnapshotCloneRequest {
   export_backing_image_if_exist: boolean;
   file_sync_http_client_timeout: number;
   from_volume_name: string;
+  engine_reverts: boolean;
 }
 
 export interface VolumeExportRequest {
