@@ -6,10 +6,26 @@ import type {
 import { Code, rpcError } from '@longhorn/shared-types/grpc/rpc-error';
 import type { ProtoInput } from '@longhorn/shared-types/grpc/service-token';
 import { waitUntil, type CallScope } from '../call/scope.ts';
-import { STATE_TIMEOUT_MS } from '../limits.ts';
+import { LEAVING_PATIENCE_MS, STATE_TIMEOUT_MS } from '../limits.ts';
 import type { ManagerClient } from '../api/manager-client.ts';
-import { blockers, bytesOf } from '../api/volume-state.ts';
+import { blockers, bytesOf, type VolumeResource } from '../api/volume-state.ts';
 import { checkCapability, isVolumeId, required, sizeFor } from '../call/request-checks.ts';
+
+/** The volume, attached or detached: one that has just been made, or is on its way, is so in a moment. */
+function settled(id: string, find: () => Promise<VolumeResource | null>, scope: CallScope): Promise<VolumeResource> {
+  return waitUntil(scope, STATE_TIMEOUT_MS, `volume ${id} cannot be expanded`, async (elapsedMs) => {
+    const volume = await find();
+    if (volume === null) throw rpcError(Code.NotFound, `volume ${id} missing`);
+    if (volume.state === 'detached' || volume.state === 'attached') return { done: true, value: volume };
+    if (elapsedMs >= LEAVING_PATIENCE_MS || volume.state === 'deleting') {
+      throw rpcError(
+        Code.FailedPrecondition,
+        `volume ${id} invalid state ${volume.state} for controller volume expansion: it must be attached or detached`,
+      );
+    }
+    return { done: false, waitingFor: `it is ${volume.state}` };
+  });
+}
 
 /** Ends when the volume, and its device if it has one, have the size. A smaller size than the present one is done already. */
 export async function expandVolume(
@@ -23,17 +39,10 @@ export async function expandVolume(
   if (capability !== null) checkCapability(capability);
   const { sizeBytes, limitBytes } = sizeFor(range);
   const find = () => (isVolumeId(id) ? manager.find('volume', 'volumes', id, scope.signal) : Promise.resolve(null));
-  const volume = await find();
-  if (volume === null) throw rpcError(Code.NotFound, `volume ${id} missing`);
+  const volume = await settled(id, find, scope);
   const before = bytesOf(volume.size);
   if (limitBytes !== 0n && before > limitBytes) {
     throw rpcError(Code.OutOfRange, `volume ${id} has ${before} bytes already, more than limit_bytes ${limitBytes}`);
-  }
-  if (volume.state !== 'detached' && volume.state !== 'attached') {
-    throw rpcError(
-      Code.FailedPrecondition,
-      `volume ${id} invalid state ${volume.state} for controller volume expansion: it must be attached or detached`,
-    );
   }
   const isAttached = volume.state === 'attached';
   if (sizeBytes > before) {
