@@ -536,6 +536,8 @@ export class SimulatedWorld {
         }),
       SnapshotRemove: nothing,
       SnapshotPurge: nothing,
+      SnapshotClone: nothing,
+      SnapshotCloneStatus: () => Promise.resolve({ status: {} }),
       SnapshotPurgeStatus: () => Promise.resolve({ status: {} }),
       VolumeSnapshot: () => Promise.resolve({ snapshot: null }),
       VolumeExpand: nothing,

@@ -75,6 +75,14 @@ export const limits = {
   scheduleRetryMs: 30_000,
   autoSalvageWindowMs: 60_000,
 
+  /** A copy of a volume that failed is tried again after this time, each time twice as long. */
+  cloneRetryDelayMs: 30_000,
+  cloneAttemptsMax: 10,
+  /** A call that copies and fails is judged after this time: if a process of ours has died, it is no failure of the copy. */
+  cloneFailureSettlesMs: 3_000,
+  /** A source that the caches do not know is given this long to appear there. */
+  cloneSourceAppearsMs: 30_000,
+
   diskPollMs: 30_000,
   /** While a disk is short of space: what waits for it goes on soon after space is freed. */
   shortDiskPollMs: 5_000,

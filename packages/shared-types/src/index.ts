@@ -57,6 +57,7 @@ export {
   DEFAULT_NAMESPACE,
   DEFAULT_RECURRING_JOB_GROUP,
   FINALIZER,
+  FOR_CLONING_VOLUME,
   LABEL,
   LABELED_SETTINGS,
   LABEL_ENABLED,
@@ -68,6 +69,7 @@ export {
   recurringJobLabel,
   settingLabel,
 } from './names/labels.ts';
+export { parseDataSource, snapshotSource, type DataSource } from './names/data-source.ts';
 export { labelValueProblem, objectNameProblem, tagProblem, volumeNameProblem } from './names/name-rules.ts';
 export {
   NAME_LENGTH_MAX,

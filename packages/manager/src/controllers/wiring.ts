@@ -1,6 +1,7 @@
 /**
  * Which change brings which keys up. The only place that knows it: controllers see keys, caches tell changes.
  */
+import { parseDataSource } from '@longhorn/shared-types';
 import type { StoredObject, ObjectStore } from '../datastore/object-store.ts';
 import { limits } from '../limits.ts';
 import { ReconcileQueue, type Reconcile } from '../reconcile/queue.ts';
@@ -156,6 +157,12 @@ function wireVolumes({ datastore }: ControllerContext, queues: Queues): void {
       if (!settled || metadata.deletionTimestamp !== null) queues.snapshot.add(metadata.name);
     }
   };
+  const copiesOf = (source: string): void => {
+    for (const { metadata } of stores.Volume.byIndex('source', source)) {
+      queues.volume.add(metadata.name);
+      for (const engine of stores.Engine.byIndex('volume', metadata.name)) queues.engine.add(engine.metadata.name);
+    }
+  };
   onEach(stores.Volume, ({ metadata }) => {
     queues.volume.add(metadata.name);
     queues.attachment.add(metadata.name);
@@ -163,6 +170,14 @@ function wireVolumes({ datastore }: ControllerContext, queues: Queues): void {
     for (const replica of stores.Replica.byIndex('volume', metadata.name))
       if (replica.metadata.deletionTimestamp !== null) queues.replica.add(replica.metadata.name);
     snapshotsOf(metadata.name);
+    copiesOf(metadata.name);
+  });
+  // A copy and its source go by each other's state.
+  onEach(stores.Volume, ({ spec }) => {
+    const source = parseDataSource(spec.dataSource)?.volume;
+    if (source === undefined || stores.Volume.get(source) === null) return;
+    queues.attachment.add(source);
+    snapshotsOf(source);
   });
   onEach(stores.VolumeAttachment, ({ metadata }) => {
     queues.attachment.add(metadata.name);
@@ -171,6 +186,7 @@ function wireVolumes({ datastore }: ControllerContext, queues: Queues): void {
   onEach(stores.Engine, ({ metadata, spec }) => {
     queues.engine.add(metadata.name);
     queues.volume.add(spec.volumeName);
+    copiesOf(spec.volumeName);
     for (const { metadata: snapshot } of stores.Snapshot.byIndex('volume', spec.volumeName))
       queues.snapshot.add(snapshot.name);
     for (const replica of stores.Replica.byIndex('volume', spec.volumeName))
@@ -190,6 +206,7 @@ function wireVolumes({ datastore }: ControllerContext, queues: Queues): void {
   });
   onEach(stores.Snapshot, ({ metadata, spec }) => {
     queues.snapshot.add(metadata.name);
+    copiesOf(spec.volume);
     if (metadata.deletionTimestamp !== null) queues.volume.add(spec.volume);
   });
 }

@@ -14,6 +14,7 @@ import {
   type CrdObjects,
 } from '@longhorn/shared-types';
 import type { Clock } from '../clock.ts';
+import { sourceOfCopy } from '../clone-stage.ts';
 import { limits } from '../limits.ts';
 import {
   CORE_RESOURCES,
@@ -72,14 +73,14 @@ function one(value: string): readonly string[] {
   return value === '' ? [] : [value];
 }
 
-/** Index names: `volume`, `node`, `disk`. */
+/** Index names: `volume`, `node`, `disk`; `source`: of a copy that is not complete, what it is made from. */
 function makeStores(): Stores {
   const make = <K extends CachedKind>(
     kind: K,
     indexes: IndexFunctions<CrdObjects[K]> = {},
   ): ObjectStore<CrdObjects[K]> => new ObjectStore<CrdObjects[K]>(kind, indexes);
   return {
-    Volume: make('Volume'),
+    Volume: make('Volume', { source: (v) => one(sourceOfCopy(v)) }),
     Engine: make('Engine', { volume: (e) => one(e.spec.volumeName), node: (e) => one(e.spec.nodeID) }),
     Replica: make('Replica', {
       volume: (r) => one(r.spec.volumeName),

@@ -81,6 +81,8 @@ export type EngineCalls = Pick<
   | 'SnapshotRemove'
   | 'SnapshotPurge'
   | 'SnapshotPurgeStatus'
+  | 'SnapshotClone'
+  | 'SnapshotCloneStatus'
   | 'VolumeSnapshot'
   | 'VolumeExpand'
   | 'VolumeUnmapMarkSnapChainRemovedSet'

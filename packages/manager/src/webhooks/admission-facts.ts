@@ -6,6 +6,7 @@
 import {
   engineImageName,
   isSettingName,
+  parseDataSource,
   parseSetting,
   SettingError,
   type CrdKind,
@@ -17,6 +18,7 @@ import {
   type Replica,
   type SettingName,
   type SettingValue,
+  type Snapshot,
   type Volume,
 } from '@longhorn/shared-types';
 import type { KubeNode } from '../datastore/core-kinds.ts';
@@ -29,6 +31,9 @@ export interface AdmissionFacts {
   settingText: (name: SettingName) => string | null;
   /** The volume that the object belongs to. */
   volume: Volume | null;
+  /** What a new volume is to be a copy of. */
+  sourceVolume: Volume | null;
+  sourceSnapshot: Snapshot | null;
   /** Of that volume, or on that node. */
   engines: readonly Engine[];
   replicas: readonly Replica[];
@@ -46,6 +51,8 @@ export interface AdmissionFacts {
 export const NO_FACTS: AdmissionFacts = {
   settingText: () => null,
   volume: null,
+  sourceVolume: null,
+  sourceSnapshot: null,
   engines: [],
   replicas: [],
   node: null,
@@ -114,6 +121,16 @@ async function ofVolume(datastore: Datastore, name: string): Promise<Partial<Adm
   };
 }
 
+async function ofSource(datastore: Datastore, dataSource: string): Promise<Partial<AdmissionFacts>> {
+  const source = parseDataSource(dataSource);
+  if (source === null) return {};
+  const snapshot = source.snapshot === null ? null : await find(datastore, 'Snapshot', source.snapshot);
+  return {
+    sourceVolume: await find(datastore, 'Volume', source.volume),
+    sourceSnapshot: snapshot?.spec.volume === source.volume ? snapshot : null,
+  };
+}
+
 async function ofNode(datastore: Datastore, name: string): Promise<Partial<AdmissionFacts>> {
   return {
     node: await find(datastore, 'Node', name),
@@ -161,7 +178,8 @@ export async function gatherFacts(
       const engineImage = image === '' ? null : await find(datastore, 'EngineImage', engineImageName(image));
       const { nodeID, migrationNodeID } = object.spec;
       const nodeNames = await existingNodes(datastore, [nodeID, migrationNodeID]);
-      return { ...facts, ...(await ofVolume(datastore, name)), engineImage, nodeNames };
+      const source = operation === 'CREATE' ? await ofSource(datastore, object.spec.dataSource) : {};
+      return { ...facts, ...(await ofVolume(datastore, name)), ...source, engineImage, nodeNames };
     }
     case 'Engine':
       return { ...facts, ...(await ofVolume(datastore, object.spec.volumeName)) };

@@ -50,11 +50,6 @@ const VOLUME_FIELDS: readonly {
     isWanted: (spec) => spec.fromBackup !== '',
     instead: 'create an empty volume and copy the data',
   },
-  {
-    field: 'dataSource',
-    isWanted: (spec) => spec.dataSource !== '',
-    instead: 'create an empty volume and copy the data',
-  },
   { field: 'Standby', isWanted: (spec) => spec.Standby, instead: 'leave it out' },
   { field: 'backingImage', isWanted: (spec) => spec.backingImage !== '', instead: 'leave it out' },
   { field: 'encrypted', isWanted: (spec) => spec.encrypted, instead: 'leave it out' },

@@ -50,7 +50,8 @@ export function mutateNewVolume(object: JsonObject, facts: AdmissionFacts): void
   setDefault(spec, 'accessMode', 'rwo');
   // Not `setDefault`: an empty frontend is a value of its own.
   if (spec['frontend'] === undefined || spec['frontend'] === null) spec['frontend'] = 'blockdev';
-  if (isUnset(spec['size'])) spec['size'] = defaultSize(facts);
+  // A copy that says no size has that of its source.
+  if (isUnset(spec['size'])) spec['size'] = facts.sourceVolume?.spec.size ?? defaultSize(facts);
   spec['size'] = normalSize(spec['size']);
   setDefault(spec, 'backupTargetName', 'default');
   setLabels(object, { [LABEL.backupTarget]: textAt(spec, 'backupTargetName') });

@@ -171,6 +171,61 @@ describe('a new volume', () => {
     expect(refusals(volume(spec)).join('\n')).toContain(message);
   });
 
+  const origin = newObject('Volume', 'longhorn-system', 'origin');
+  origin.spec.size = String(20 << 20);
+  const point = newObject('Snapshot', 'longhorn-system', 'point');
+  const size = origin.spec.size;
+  it.each([
+    ['as large', { size }, { sourceVolume: origin }, ''],
+    ['larger', { size: String(40 << 20) }, { sourceVolume: origin }, ''],
+    ['of no size', {}, { sourceVolume: origin }, ''],
+    [
+      'smaller',
+      { size: String(10 << 20) },
+      { sourceVolume: origin },
+      'is smaller than size of source volume (20971520',
+    ],
+    ['of nothing', { size }, {}, 'spec.dataSource: source volume origin is not found'],
+    [
+      'linked',
+      { size, cloneMode: 'linked-clone' },
+      { sourceVolume: origin },
+      'does not support clone mode linked-clone',
+    ],
+    [
+      'strict-local',
+      { size, dataLocality: 'strict-local', numberOfReplicas: 1 },
+      { sourceVolume: origin },
+      'strict-local with a dataSource is not supported yet',
+    ],
+    [
+      'of a snapshot that is not ready',
+      { size, dataSource: 'snap://origin/point' },
+      { sourceVolume: origin, sourceSnapshot: point },
+      'spec.dataSource: snapshot point is not ready to use',
+    ],
+    [
+      'of a volume that goes',
+      { size },
+      {
+        sourceVolume: {
+          ...origin,
+          metadata: { ...origin.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' },
+        },
+      },
+      'source volume origin is being deleted',
+    ],
+  ])('that is a copy, %s', (_name, spec, facts, message) => {
+    const made = refusals(volume({ dataSource: 'vol://origin', ...spec }), null, { ...FACTS, ...facts }).join('\n');
+    expect(made === '').toBe(message === '');
+    expect(made).toContain(message);
+  });
+
+  it('that is a copy has the size of its source, if none is said', () => {
+    const made = stored(volume({ dataSource: 'vol://origin' }), null, { ...FACTS, sourceVolume: origin });
+    expect(made['spec']).toMatchObject({ size, cloneMode: 'full-copy' });
+  });
+
   it.each([
     [{ thinProvision: true }, 'thinProvision'],
     [{ snapshotPolicy: { snapshotInterval: '6h', snapshotRetention: 5 } }, 'snapshotPolicy'],
@@ -184,7 +239,6 @@ describe('a new volume', () => {
     [{ nodeSelector: [{ key: 'zone', operator: 'In', values: ['a'] }] }, 'nodeSelectorTerms'],
     [{ fromBackup: { backup: 's3://b' } }, 'fromBackup'],
     [{ fromBackup: 's3://b?backup=1&volume=2' }, 'fromBackup'],
-    [{ dataSource: 'vol://other' }, 'dataSource'],
     [{ Standby: true, frontend: '' }, 'Standby'],
     [{ backingImage: 'b' }, 'backingImage'],
     [{ encrypted: true }, 'encrypted'],

@@ -5,6 +5,7 @@
 import {
   isSettingName,
   NAME_LENGTH_MAX,
+  parseDataSource,
   parseQuantity,
   VOLUME_SIZE_STEP_BYTES,
   volumeNameProblem,
@@ -12,6 +13,7 @@ import {
   type VolumeSpec,
 } from '@longhorn/shared-types';
 import { settingOf, type AdmissionFacts } from './admission-facts.ts';
+import { cloneProblems } from './clone-rules.ts';
 import { notBuiltInVolume } from './not-built.ts';
 import { forbidden, invalid, type Problem } from './problem.ts';
 
@@ -55,6 +57,7 @@ export function validateNewVolume(volume: Volume, facts: AdmissionFacts): Proble
     ...engineEnabled(volume.spec.dataEngine, facts),
     ...validateFields(volume, null),
     ...validateImage(volume, null, facts),
+    ...cloneProblems(volume, facts),
     ...notBuiltInVolume(volume.spec, null),
   ];
 }
@@ -233,7 +236,7 @@ function validateSource(volume: Volume, old: Volume | null): Problem[] {
     if (spec.cloneMode !== '' && spec.dataSource === '') {
       problems.push(invalid('spec.cloneMode', 'spec.cloneMode needs spec.dataSource; leave it out'));
     }
-    if (spec.dataSource !== '' && !/^(vol:\/\/[^/]+|snap:\/\/[^/]+\/[^/]+)$/.test(spec.dataSource)) {
+    if (spec.dataSource !== '' && parseDataSource(spec.dataSource) === null) {
       problems.push(
         invalid(
           'spec.dataSource',

@@ -50,6 +50,9 @@ export const LABEL = {
   supportBundle: 'rancher/supportbundle',
 } as const;
 
+/** Label inside a snapshot (not of its object): the volume that it was taken for, which is a copy of it. */
+export const FOR_CLONING_VOLUME = 'longhorn.io/for-cloning-volume';
+
 /** Value of `longhorn.io/managed-by`. */
 export const MANAGED_BY = 'longhorn-manager';
 /** Value of labels that switch something on. */

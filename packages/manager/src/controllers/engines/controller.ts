@@ -13,6 +13,7 @@ import { OWN_ANNOTATION } from '../../own-annotations.ts';
 import { done, earlier, type Outcome } from '../../reconcile/outcome.ts';
 import { instanceManagerOf, nodeOf, responsible, settingsOf, type ControllerContext } from '../context.ts';
 import { nodeIsDownOrDeleted } from '../ownership.ts';
+import { cloneInto, cloneSourceOf, type CloneCall } from './clone-call.ts';
 import { EngineMonitor } from './monitor.ts';
 import { asMembership, compareGenerations, isMaterialGrowth, type Membership } from './observation.ts';
 import { firstMembership, planEngine, type EngineAction, type EnginePlan } from './plan.ts';
@@ -35,6 +36,9 @@ interface Memory {
   /** When the last process was seen to be gone although it was wanted; 0 = it was not. */
   endedAtMs: number;
   answering: boolean;
+  /** The call that copies a snapshot into the engine's volume. */
+  clone: CloneCall | null;
+  cloneFailure: string | null;
   /** Replicas that are being taken out. */
   removing: Set<string>;
 }
@@ -100,7 +104,12 @@ export class EngineController {
       replicasComing: this.#replicasComing(engine),
       waitsUntilMs: memory.endedAtMs + limits.engineWaitsForReplicasMs,
       strandedSinceMs: memory.strandedSinceMs,
+      hasCloneSource: cloneSourceOf(this.#context, engine) !== null,
+      cloning: memory.clone !== null,
+      cloneFailure: memory.cloneFailure,
     });
+    memory.cloneFailure = null;
+    memory.monitor?.followClone(engine.spec.requestedDataSource !== '');
     this.#noteStranded(memory, plan);
     if (engine.status.started && !plan.engine.status.started) memory.endedAtMs = clock.now();
     let outcome: Outcome = plan.requeueAtMs === null ? done : { kind: 'waiting', untilMs: plan.requeueAtMs };
@@ -130,6 +139,8 @@ export class EngineController {
       strandedSinceMs: null,
       endedAtMs: 0,
       answering: false,
+      clone: null,
+      cloneFailure: null,
       removing: new Set(),
     };
     this.#memories.set(name, memory);
@@ -201,6 +212,7 @@ export class EngineController {
     if (memory === undefined) return;
     memory.monitor?.stop();
     memory.job?.cancel();
+    memory.clone?.cancel();
     this.#memories.delete(name);
   }
 
@@ -218,6 +230,9 @@ export class EngineController {
         return done;
       case 'add-replica':
         if (target !== null) this.#startJob(engine, memory, target, action);
+        return done;
+      case 'clone':
+        if (target !== null) this.#startClone(engine, memory, target);
         return done;
       case 'expand':
         if (target !== null)
@@ -264,6 +279,16 @@ export class EngineController {
     void removeReplica(this.#context, engine, target, action).finally(() => {
       memory.removing.delete(action.url);
       this.#context.clock.after(limits.progressPollMs, () => this.enqueue(engine.metadata.name));
+    });
+  }
+
+  #startClone(engine: Engine, memory: Memory, target: EngineTarget): void {
+    if (memory.clone !== null) return;
+    memory.clone = cloneInto(this.#context, engine, target, (failure) => {
+      memory.clone = null;
+      memory.cloneFailure = memory.uuid === engine.status.uuid ? failure : null;
+      memory.monitor?.refresh();
+      this.enqueue(engine.metadata.name);
     });
   }
 

@@ -26,6 +26,7 @@ export class EngineMonitor {
   #refreshing = false;
   #refreshAgain = false;
   #purgeExpected = false;
+  #followsClone = false;
   #cancelTimer: (() => void) | null = null;
 
   constructor(options: EngineMonitorOptions) {
@@ -50,6 +51,14 @@ export class EngineMonitor {
   expectPurge(): void {
     this.#purgeExpected = true;
     this.refresh();
+  }
+
+  /** A copy is asked for (or not any more): what the replicas say about it is listened to. */
+  followClone(isWanted: boolean): void {
+    if (this.#followsClone === isWanted) return;
+    this.#followsClone = isWanted;
+    if (isWanted) this.refresh();
+    else if (this.#observation !== null) this.#observation = { ...this.#observation, clones: null };
   }
 
   /** Asks for snapshots and progress now. */
@@ -82,6 +91,7 @@ export class EngineMonitor {
       snapshotsError: '',
       rebuilds: {},
       purges: {},
+      clones: null,
       ...before,
       volume,
     };
@@ -106,7 +116,7 @@ export class EngineMonitor {
 
   #isBusy(): boolean {
     const modes = this.#observation?.volume.replicas ?? [];
-    return this.#purgeExpected || modes.some(({ mode }) => mode === ReplicaMode.WO);
+    return this.#purgeExpected || this.#followsClone || modes.some(({ mode }) => mode === ReplicaMode.WO);
   }
 
   async #refreshOnce(): Promise<void> {
@@ -120,6 +130,7 @@ export class EngineMonitor {
       part.snapshotsError = '';
       const rebuilding = (this.#observation?.volume.replicas ?? []).some(({ mode }) => mode === ReplicaMode.WO);
       part.rebuilds = rebuilding ? (await proxy.ReplicaRebuildingStatus(request, call)).status : {};
+      if (this.#followsClone) part.clones = (await proxy.SnapshotCloneStatus(request, call)).status;
       if (this.#purgeExpected) {
         const purges = (await proxy.SnapshotPurgeStatus(request, call)).status;
         this.#purgeExpected = Object.values(purges).some(({ is_purging: isPurging }) => isPurging);
@@ -130,6 +141,7 @@ export class EngineMonitor {
       if (part.snapshots === undefined) part.snapshotsError = error instanceof Error ? error.message : String(error);
     }
     if (this.#observation === null || this.#stop.signal.aborted) return;
+    if (!this.#followsClone) part.clones = null;
     this.#observation = { ...this.#observation, ...part };
     this.#options.onChange();
   }

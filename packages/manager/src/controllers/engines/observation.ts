@@ -2,6 +2,7 @@
 import type { Engine } from '@longhorn/shared-types';
 import type {
   ReplicaRebuildStatusResponse,
+  SnapshotCloneStatusResponse,
   SnapshotPurgeStatusResponse,
 } from '@longhorn/shared-types/generated/ptypes';
 import { ReplicaMode } from '@longhorn/shared-types/generated/ptypes';
@@ -19,6 +20,8 @@ export interface EngineObservation {
   snapshotsError: string;
   rebuilds: Record<string, ReplicaRebuildStatusResponse>;
   purges: Record<string, SnapshotPurgeStatusResponse>;
+  /** Null unless a copy is asked for and was looked at. */
+  clones: Record<string, SnapshotCloneStatusResponse> | null;
 }
 
 /** Negative when `left` is older. */

@@ -9,8 +9,10 @@
  *   serves                  -> replicas that it should not have are removed, missing ones added (rebuilt), one at a time
  */
 import type { Engine, InstanceManager, Replica } from '@longhorn/shared-types';
+import { ReplicaMode } from '@longhorn/shared-types/generated/ptypes';
 import { OWN_ANNOTATION } from '../../own-annotations.ts';
 import { parseTime } from '../../clock.ts';
+import { planClone } from './clone-plan.ts';
 import { planInstance, type InstanceAction } from '../instance/instance-plan.ts';
 import { applyObservation, clearObservation, type EngineObservation, type Membership } from './observation.ts';
 
@@ -31,6 +33,12 @@ export interface EngineWorld {
   waitsUntilMs: number;
   /** Since when a replica is WO although nobody works on it; null = none. */
   strandedSinceMs: number | null;
+  /** The engine that `spec.requestedDataSource` names can be asked. */
+  hasCloneSource: boolean;
+  /** A copy for this engine is being made by a call of ours. */
+  cloning: boolean;
+  /** Why the last such call failed; null: it did not. */
+  cloneFailure: string | null;
 }
 
 export type EngineAction =
@@ -38,6 +46,7 @@ export type EngineAction =
   | { kind: 'raise-epoch'; above: number }
   | { kind: 'remove-replica'; name: string; url: string; reason: string }
   | { kind: 'add-replica'; name: string; address: string }
+  | { kind: 'clone' }
   | { kind: 'expand'; size: number }
   | { kind: 'set-unmap'; enabled: boolean }
   | { kind: 'set-snapshot-max-count'; count: number }
@@ -58,6 +67,7 @@ export function planEngine(world: EngineWorld): EnginePlan {
   const plan: EnginePlan = { engine, actions: [], requeueAtMs: null };
   planProcess(world, plan);
   const { observation } = world;
+  copySnapshot(world, plan);
   if (engine.status.currentState !== 'running') {
     if (engine.status.currentState !== 'unknown') clearObservation(engine.status);
     return plan;
@@ -72,6 +82,24 @@ export function planEngine(world: EngineWorld): EnginePlan {
   planReplicas(world, observation, plan);
   planFlags(observation, plan);
   return plan;
+}
+
+/** What is not asked for any more is forgotten also by an engine that does not run. */
+function copySnapshot(world: EngineWorld, { engine, actions }: EnginePlan): void {
+  const { status, spec } = engine;
+  const volume = status.currentState === 'running' ? (world.observation?.volume ?? null) : null;
+  const modes = volume?.replicas.map(({ mode }) => mode) ?? [];
+  const clone = planClone({
+    requested: spec.requestedDataSource,
+    stored: status.cloneStatus ?? {},
+    observed: volume === null ? null : (world.observation?.clones ?? null),
+    canCopy: volume?.ioState === 'serving' && modes.length > 0 && modes.every((mode) => mode === ReplicaMode.RW),
+    hasSource: world.hasCloneSource,
+    isRunning: world.cloning,
+    failure: world.cloneFailure,
+  });
+  if (status.cloneStatus !== null || Object.keys(clone.status).length > 0) status.cloneStatus = clone.status;
+  if (clone.starts) actions.push({ kind: 'clone' });
 }
 
 function processUuid({ engine, instanceManager }: EngineWorld): string {

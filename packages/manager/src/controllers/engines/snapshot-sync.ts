@@ -36,6 +36,8 @@ export async function syncSnapshots(context: ControllerContext, engine: Engine):
     datastore.stores.Snapshot.byIndex('volume', engine.spec.volumeName),
   );
   for (const name of create) {
+    // A copy has the snapshot of its source under the same name; there is one object of a name.
+    if (datastore.stores.Snapshot.get(name) !== null) continue;
     const snapshot = newObject('Snapshot', namespace, name);
     snapshot.metadata.finalizers = [FINALIZER];
     snapshot.metadata.labels = { [LABEL.volume]: volume.metadata.name };

@@ -1,5 +1,6 @@
 /** Snapshots: taken and removed through the volume's engine, by the manager that owns the volume. */
-import { attachmentTicketId, type Snapshot, type Volume } from '@longhorn/shared-types';
+import { attachmentTicketId, parseDataSource, type Snapshot, type Volume } from '@longhorn/shared-types';
+import { cloneStage, needsSource } from '../../clone-stage.ts';
 import { engineTarget } from '../../instance-client/instance-managers.ts';
 import { done, type Outcome } from '../../reconcile/outcome.ts';
 import { instanceManagerOf, settingsOf, type ControllerContext } from '../context.ts';
@@ -10,6 +11,13 @@ const COMPONENT = 'longhorn-snapshot-controller';
 const TICKET_TYPE = 'snapshot-controller';
 const PURGE_RETRY_MS = 10_000;
 const CREATE_CHECK_MS = 2_000;
+
+/** Whether a copy that is not there yet needs the snapshot. */
+function copiesFrom(copy: Volume, snapshot: string, nowMs: number): boolean {
+  const { cloneStatus } = copy.status;
+  const named = parseDataSource(copy.spec.dataSource)?.snapshot ?? cloneStatus.snapshot;
+  return named === snapshot && copy.metadata.deletionTimestamp === null && needsSource(cloneStage(copy, nowMs));
+}
 
 export class SnapshotController {
   readonly #context: ControllerContext;
@@ -29,7 +37,9 @@ export class SnapshotController {
     const engines = datastore.stores.Engine.byIndex('volume', snapshot.spec.volume);
     const engine = engines.find(({ spec }) => spec.active) ?? null;
     const purgeDisabled = settingsOf(this.#context).get('disable-snapshot-purge');
-    const plan = planSnapshot({ snapshot, volume, engine, purgeDisabled });
+    const copies = datastore.stores.Volume.byIndex('source', snapshot.spec.volume);
+    const isBeingCopied = copies.some((copy) => copiesFrom(copy, name, clock.now()));
+    const plan = planSnapshot({ snapshot, volume, engine, purgeDisabled, isBeingCopied });
     if (plan.action.kind === 'release') {
       await this.#dropTicket(snapshot);
       await datastore.removeFinalizer('Snapshot', snapshot);

@@ -7,6 +7,8 @@ export interface SnapshotWorld {
   volume: Volume | null;
   engine: Engine | null;
   purgeDisabled: boolean;
+  /** A volume is being copied from it. */
+  isBeingCopied: boolean;
 }
 
 export type SnapshotAction =
@@ -55,7 +57,7 @@ export function planSnapshot(world: SnapshotWorld): SnapshotPlan {
 }
 
 function planRemoval(
-  { snapshot, purgeDisabled }: SnapshotWorld,
+  { snapshot, purgeDisabled, isBeingCopied }: SnapshotWorld,
   plan: SnapshotPlan,
   running: boolean,
   engine: Engine,
@@ -68,6 +70,10 @@ function planRemoval(
   // It cannot be merged while the head rests on it; a later snapshot changes that.
   if (listed !== null && listed.children['volume-head'] === true && listed.removed) return;
   if (purgeDisabled) return;
+  if (isBeingCopied) {
+    plan.status.error = 'a volume is being copied from it; it is deleted after that';
+    return;
+  }
   plan.needsTicket = true;
   if (!running) {
     plan.status.error = `failed to delete snapshot because the volume engine ${engine.metadata.name} is not running. Will reenqueue and retry later`;

@@ -20,11 +20,14 @@ export async function reconcileAttachment(context: ControllerContext, name: stri
     nowMs: clock.now(),
     volume,
     attachment,
+    copies: datastore.stores.Volume.byIndex('source', volume.metadata.name).filter(
+      ({ metadata }) => metadata.deletionTimestamp === null,
+    ),
     cordonedNodes: new Set(cordoned.map(({ metadata }) => metadata.name)),
     detachesCordoned: settingsOf(context).get('detach-manually-attached-volumes-when-cordoned'),
   });
   await datastore.saveMain('Volume', volume, plan.volume);
   const stored = await datastore.save('VolumeAttachment', attachment, plan.attachment);
   recordAll(context, COMPONENT, stored, plan.events);
-  return done;
+  return plan.requeueAtMs === null ? done : { kind: 'waiting', untilMs: plan.requeueAtMs };
 }

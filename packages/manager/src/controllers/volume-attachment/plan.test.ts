@@ -18,6 +18,8 @@ function plan(
     robustness: Volume['status']['robustness'];
     disableFrontend: boolean;
     grows: boolean;
+    clone: { dataSource: string; state: string; next?: string };
+    copies: { name: string; state: string; next?: string }[];
   }> = {},
   cordoned: string[] = [],
   detaches = false,
@@ -31,6 +33,12 @@ function plan(
     expansionRequired: volume.grows ?? false,
     ownerID: 'owner',
   });
+  const cloned = (target: Volume, dataSource: string, state: string, next = ''): Volume => {
+    target.spec.dataSource = dataSource;
+    Object.assign(target.status.cloneStatus, { state, nextAllowedAttemptAt: next, attemptCount: 1 });
+    return target;
+  };
+  if (volume.clone !== undefined) cloned(object, volume.clone.dataSource, volume.clone.state, volume.clone.next);
   const attachment = newObject('VolumeAttachment', 'ns', 'v');
   attachment.spec.volume = 'v';
   for (const { id, type, node, disableFrontend } of tickets) {
@@ -46,6 +54,9 @@ function plan(
     nowMs: 0,
     volume: object,
     attachment,
+    copies: (volume.copies ?? []).map(({ name, state, next }) =>
+      cloned(newObject('Volume', 'ns', name), 'vol://v', state, next),
+    ),
     cordonedNodes: new Set(cordoned),
     detachesCordoned: detaches,
   });
@@ -98,6 +109,61 @@ describe('where a volume is to be', () => {
   it.each(growing)('that is to grow is attached %s', (_name, { volume, attachment }, ticketNode, node) => {
     expect(attachment.spec.attachmentTickets['volume-expansion-controller-v']?.nodeID).toBe(ticketNode);
     expect(volume.spec.nodeID).toBe(node);
+  });
+
+  const clone = (state: string, next = ''): Parameters<typeof plan>[1] => ({
+    clone: { dataSource: 'vol://x', state, next },
+  });
+  const copying: [string, ReturnType<typeof plan>, string, string[]][] = [
+    ['a copy: for itself', plan([], clone('')), 'owner', ['v']],
+    ['a copy: for nobody else', plan([api('n1')], clone('initiated')), 'owner', ['v']],
+    ['a copy: no further while a try is waited for', plan([], clone('failed', '2000-01-01T00:00:00Z')), '', []],
+    ['a copy: for nobody when it failed', plan([api('n1')], clone('failed')), '', []],
+    ['a copy: until its replicas are made', plan([], clone('copy-completed-awaiting-healthy')), 'owner', ['v']],
+    ['a complete copy: as any other', plan([api('n1')], clone('completed')), 'n1', []],
+    [
+      'a copy: away from one who has it too early',
+      plan([api('n1')], { ...attached('n1'), ...clone('initiated') }),
+      '',
+      ['v'],
+    ],
+    ['a source: for its copy', plan([], { copies: [{ name: 'c1', state: '' }] }), 'owner', ['c1']],
+    [
+      'a source: for each copy that has not got its data',
+      plan([], {
+        copies: [
+          { name: 'c1', state: 'initiated' },
+          { name: 'c2', state: 'copy-completed-awaiting-healthy' },
+          { name: 'c3', state: 'failed', next: '2000-01-01T00:00:00Z' },
+        ],
+      }),
+      'owner',
+      ['c1'],
+    ],
+    [
+      'a source: where its workload is',
+      plan([csi('n1')], { ...attached('n1'), copies: [{ name: 'c1', state: '' }] }),
+      'n1',
+      ['c1'],
+    ],
+    [
+      'a source: away when a workload waits elsewhere',
+      plan([csi('n1')], { ...attached('owner'), copies: [{ name: 'c1', state: 'initiated' }] }),
+      '',
+      ['c1'],
+    ],
+  ];
+  it.each(copying)('%s', (_name, { volume, attachment }, node, targets) => {
+    expect(volume.spec.nodeID).toBe(node);
+    const ids = Object.keys(attachment.spec.attachmentTickets).filter((id) => id.startsWith('volume-clone'));
+    expect(ids).toEqual(targets.map((target) => `volume-clone-controller-${target}`));
+    const wishes = ids.map((id) => attachment.spec.attachmentTickets[id]?.parameters['disableFrontend']);
+    expect(wishes).toEqual(targets.map((target) => (target === 'v' ? 'true' : 'any')));
+  });
+
+  it('looks again when a copy is to be tried again', () => {
+    expect(plan([], clone('failed', '2000-01-01T00:00:00Z')).requeueAtMs).toBe(Date.parse('2000-01-01T00:00:00Z'));
+    expect(plan([], clone('initiated')).requeueAtMs).toBeNull();
   });
 
   it('takes the frontend from the ticket that won', () => {

@@ -3,6 +3,7 @@
  * of the volume and the attachment.
  */
 import { attachmentTicketId, type Volume, type VolumeAttachment } from '@longhorn/shared-types';
+import { cloneResumesAtMs, cloneStage, isAttachedForClone, isIncomplete } from '../../clone-stage.ts';
 import type { EventRecord } from '../../datastore/event-recorder.ts';
 import { setCondition } from '../conditions.ts';
 
@@ -24,13 +25,17 @@ const PRIORITIES: Record<string, number> = {
   'volume-rebuilding-controller': 800,
 };
 const EXPANSION = 'volume-expansion-controller';
-const INTERRUPTIBLE = ['snapshot-controller', 'backup-controller'];
+const CLONE = 'volume-clone-controller';
+/** A workload elsewhere comes first: what these do is done there or later. A copy goes on from what is there. */
+const INTERRUPTIBLE = ['snapshot-controller', 'backup-controller', CLONE];
 const WORKLOAD = ['csi-attacher', 'longhorn-api', 'share-manager-controller'];
 
 export interface AttachmentWorld {
   nowMs: number;
   volume: Volume;
   attachment: VolumeAttachment;
+  /** Volumes that are copies of this one and not complete. */
+  copies: readonly Volume[];
   /** Kubernetes nodes that are cordoned. */
   cordonedNodes: ReadonlySet<string>;
   detachesCordoned: boolean;
@@ -40,6 +45,8 @@ export interface AttachmentPlan {
   volume: Volume;
   attachment: VolumeAttachment;
   events: EventRecord[];
+  /** A copy is tried again then. */
+  requeueAtMs: number | null;
 }
 
 export function planAttachment(world: AttachmentWorld): AttachmentPlan {
@@ -47,16 +54,25 @@ export function planAttachment(world: AttachmentWorld): AttachmentPlan {
     volume: structuredClone(world.volume),
     attachment: structuredClone(world.attachment),
     events: [],
+    requeueAtMs: null,
   };
   leaveCordonedNodes(world, plan);
   keepExpansionTicket(plan);
-  if (mustDetach(plan)) Object.assign(plan.volume.spec, { nodeID: '', disableFrontend: false, lastAttachedBy: '' });
-  else attach(plan);
+  keepCloneTickets(world, plan);
+  const tickets = ticketsOf(plan, world.nowMs);
+  if (mustDetach(plan, tickets))
+    Object.assign(plan.volume.spec, { nodeID: '', disableFrontend: false, lastAttachedBy: '' });
+  else attach(plan, tickets);
   reportTickets(world, plan);
   return plan;
 }
 
-function ticketsOf({ attachment, volume }: AttachmentPlan): Ticket[] {
+/** Those that count. Nobody but the copying itself may have a copy before it is complete. */
+function ticketsOf({ attachment, volume }: AttachmentPlan, nowMs: number): Ticket[] {
+  if (isIncomplete(cloneStage(volume, nowMs))) {
+    const own = attachment.spec.attachmentTickets[attachmentTicketId(CLONE, volume.metadata.name)];
+    return own === undefined ? [] : [own];
+  }
   const regularRwx = volume.spec.accessMode === 'rwx' && !volume.spec.migratable;
   return Object.values(attachment.spec.attachmentTickets).filter(
     (ticket) => !(regularRwx && ticket.type === 'csi-attacher'),
@@ -102,6 +118,26 @@ function keepExpansionTicket({ attachment, volume }: AttachmentPlan): void {
   };
 }
 
+/** A copy is attached without a frontend until it is complete, its source in any way while it is read. */
+function keepCloneTickets({ copies, nowMs }: AttachmentWorld, plan: AttachmentPlan): void {
+  const { attachment, volume } = plan;
+  const wanted = new Map<string, string>();
+  if (isAttachedForClone(cloneStage(volume, nowMs))) wanted.set(volume.metadata.name, 'true');
+  for (const copy of copies) if (cloneStage(copy, nowMs) === 'copying') wanted.set(copy.metadata.name, 'any');
+  const times = [volume, ...copies].map((one) => cloneResumesAtMs(one, nowMs)).filter((at) => at !== null);
+  plan.requeueAtMs = times.length === 0 ? null : Math.min(...times);
+  const { attachmentTickets } = attachment.spec;
+  const kept = Object.entries(attachmentTickets).filter(([, { type }]) => type !== CLONE);
+  const tickets = [...wanted].map(([target, disableFrontend]): [string, Ticket] => {
+    const id = attachmentTicketId(CLONE, target);
+    const present = attachmentTickets[id];
+    const nodeID = volume.status.ownerID || (present?.nodeID ?? '');
+    const parameters = present?.parameters ?? { disableFrontend };
+    return [id, { id, type: CLONE, nodeID, parameters, generation: present?.generation ?? 0 }];
+  });
+  attachment.spec.attachmentTickets = Object.fromEntries([...kept, ...tickets]);
+}
+
 /** Whether the volume is attached in the way that the ticket asks for. */
 export function parametersFit(parameters: Readonly<Record<string, string>>, volume: Volume): boolean {
   const wish = parameters['disableFrontend'] ?? 'false';
@@ -109,12 +145,10 @@ export function parametersFit(parameters: Readonly<Record<string, string>>, volu
   return wish === 'false' || wish === '' ? !volume.spec.disableFrontend : true;
 }
 
-function mustDetach(plan: AttachmentPlan): boolean {
-  const { volume } = plan;
+function mustDetach({ volume }: AttachmentPlan, tickets: readonly Ticket[]): boolean {
   if (volume.spec.nodeID === '') return false;
   if (volume.status.robustness === 'faulted') return true;
   if (volume.spec.migrationNodeID !== '' || volume.status.currentMigrationNodeID !== '') return false;
-  const tickets = ticketsOf(plan);
   const here = tickets.filter(
     (ticket) => ticket.nodeID === volume.spec.nodeID && parametersFit(ticket.parameters, volume),
   );
@@ -123,15 +157,14 @@ function mustDetach(plan: AttachmentPlan): boolean {
   return tickets.some((ticket) => WORKLOAD.includes(ticket.type) && ticket.nodeID !== volume.spec.nodeID);
 }
 
-function attach(plan: AttachmentPlan): void {
-  const { spec, status } = plan.volume;
+function attach({ volume }: AttachmentPlan, tickets: readonly Ticket[]): void {
+  const { spec, status } = volume;
   const detached =
     spec.nodeID === '' &&
     spec.migrationNodeID === '' &&
     status.currentMigrationNodeID === '' &&
     status.state === 'detached';
   if (!detached || status.robustness === 'faulted') return;
-  const tickets = ticketsOf(plan);
   const priority = (ticket: Ticket): number => PRIORITIES[ticket.type] ?? 0;
   const highest = Math.max(...tickets.map(priority));
   const best = tickets.filter((ticket) => priority(ticket) === highest).toSorted((a, b) => (a.id < b.id ? -1 : 1));

@@ -53,6 +53,7 @@ function worldWith(engine: Engine, replicas: Replica[]): VolumeWorld {
     replicas,
     attachment: null,
     snapshotNames: [],
+    cloneSource: null,
     nodes: new Map([['node-1', nodeOf('node-1')]]),
     instanceManagers: [managerOf('node-1')],
     engineImages: [],

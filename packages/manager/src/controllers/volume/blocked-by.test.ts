@@ -85,6 +85,7 @@ function reasons(given: Given): { name: string; reason: string; next: string }[]
     replicas: ['a', 'b'].map((name) => replica(name, given)),
     attachment: null,
     snapshotNames: [],
+    cloneSource: null,
     nodes: new Map(
       names.map((name) => {
         const node = newObject('Node', 'ns', name);

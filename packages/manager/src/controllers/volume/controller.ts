@@ -68,6 +68,7 @@ export class VolumeController {
     const { datastore } = this.#context;
     if (draft.newEngine !== null) await datastore.create('Engine', draft.newEngine);
     for (const replica of draft.newReplicas) await datastore.create('Replica', withLabels(replica));
+    if (draft.newSnapshot !== null) await datastore.create('Snapshot', draft.newSnapshot);
     if (draft.createsAttachment) await datastore.create('VolumeAttachment', makeAttachment(draft.volume));
   }
 

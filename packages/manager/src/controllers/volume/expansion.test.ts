@@ -93,6 +93,7 @@ function make({ wanted, engine: engineGib, running, scheduledGib = 1 }: Given): 
     replicas: [replica],
     attachment: null,
     snapshotNames: [],
+    cloneSource: null,
     nodes: new Map(),
     instanceManagers: [],
     engineImages: [],

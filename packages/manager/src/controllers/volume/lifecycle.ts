@@ -9,9 +9,10 @@ import {
   type VolumeAttachment,
 } from '@longhorn/shared-types';
 import { setCondition } from '../conditions.ts';
+import { dropCloneSnapshot } from './clone.ts';
 import { resize } from './expansion.ts';
 import { holdsNewestData } from './membership.ts';
-import { makeReplica, unmapMarksRemoved } from './replenish.ts';
+import { makeReplica, unmapMarksRemoved, wantedReplicas } from './replenish.ts';
 import { block, hasHadData, isDeleting, requeue, type VolumeDraft, type VolumeWorld } from './world.ts';
 
 /** Fills in what the admission webhook fills in, for objects that came past it. */
@@ -31,7 +32,7 @@ export function createFirstObjects(world: VolumeWorld, draft: VolumeDraft): bool
   const isNew = draft.engine === null;
   if (isNew) draft.newEngine = makeEngine(draft, unmapMarksRemoved(world, draft));
   if (draft.replicas.length === 0) {
-    for (let count = 0; count < draft.volume.spec.numberOfReplicas; count += 1)
+    for (let count = 0; count < wantedReplicas(world, draft); count += 1)
       draft.newReplicas.push(makeReplica(world, draft, ''));
   }
   return isNew;
@@ -135,6 +136,7 @@ export function deleteAll(world: VolumeWorld, draft: VolumeDraft): void {
     volume.status.state = 'deleting';
     draft.events.push({ type: 'Normal', reason: 'Delete', message: `Deleting volume ${volume.metadata.name}` });
   }
+  dropCloneSnapshot(world, draft);
   for (const name of world.snapshotNames) draft.deletions.push({ kind: 'Snapshot', name });
   for (const engine of world.engines)
     if (!isDeleting(engine)) draft.deletions.push({ kind: 'Engine', name: engine.metadata.name });

@@ -77,6 +77,7 @@ function make(given: Given): [VolumeWorld, VolumeDraft] {
     replicas: ['a', 'b', 'c'].map((name) => replicaOf(name, given)),
     attachment: null,
     snapshotNames: [],
+    cloneSource: null,
     nodes: new Map((given.nodes ?? ['n']).map((name) => [name, node(name)])),
     instanceManagers: [],
     engineImages: [],

@@ -1,10 +1,10 @@
 /** Collects what a pass over a volume sees from the caches. */
-import { LABEL, type Node, type Volume } from '@longhorn/shared-types';
+import { LABEL, parseDataSource, type Node, type Volume } from '@longhorn/shared-types';
 import type { Datastore } from '../../datastore/datastore.ts';
 import type { CandidateDisk, CandidateNode } from '../../scheduler/scheduling-world.ts';
 import { findCondition, isTrue } from '../conditions.ts';
 import { imageIsReadyOn, settingsOf, type ControllerContext } from '../context.ts';
-import type { VolumeWorld } from './world.ts';
+import type { CloneSource, VolumeWorld } from './world.ts';
 
 export function observeVolume(
   context: ControllerContext,
@@ -24,6 +24,7 @@ export function observeVolume(
     snapshotNames: stores.Snapshot.byIndex('volume', name)
       .filter(({ metadata }) => metadata.deletionTimestamp === null)
       .map(({ metadata }) => metadata.name),
+    cloneSource: cloneSourceOf(datastore, volume),
     nodes: new Map(stores.Node.list().map((node) => [node.metadata.name, node])),
     instanceManagers: stores.InstanceManager.list(),
     engineImages: stores.EngineImage.list(),
@@ -32,6 +33,17 @@ export function observeVolume(
       .map((node) => candidateNode(context, node)),
     settings: settingsOf(context),
     reuseNotBeforeMs,
+  };
+}
+
+function cloneSourceOf({ stores }: Datastore, { spec }: Volume): CloneSource | null {
+  const source = parseDataSource(spec.dataSource);
+  if (source === null) return null;
+  const { volume } = source;
+  return {
+    volume: stores.Volume.get(volume),
+    engine: stores.Engine.byIndex('volume', volume).find((engine) => engine.spec.active) ?? null,
+    snapshots: stores.Snapshot.byIndex('volume', volume),
   };
 }
 

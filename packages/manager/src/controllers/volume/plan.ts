@@ -3,6 +3,7 @@ import { rfc3339 } from '../../clock.ts';
 import { moveAttachment } from './attach.ts';
 import { explain } from './blocked-by.ts';
 import { cleanUpReplicas } from './cleanup.ts';
+import { planClone } from './clone.ts';
 import {
   copyEngineFigures,
   copySpec,
@@ -36,6 +37,7 @@ export function planVolume(world: VolumeWorld): VolumeDraft {
   applyModes(world, draft);
   copySpec(world, draft);
   releaseDeleted(draft);
+  planClone(world, draft);
   bringBack(world, draft);
   scheduleReplicas(world, draft);
   copyEngineFigures(world, draft);

@@ -12,6 +12,7 @@ import {
   type Engine,
   type Replica,
 } from '@longhorn/shared-types';
+import { cloneStage, hasOneReplica } from '../../clone-stage.ts';
 import { limits } from '../../limits.ts';
 import { setCondition, findCondition } from '../conditions.ts';
 import { NO_SPACE, REBUILD_FAILED } from '../replica-failure.ts';
@@ -27,8 +28,13 @@ import {
   type VolumeWorld,
 } from './world.ts';
 
+/** Replicas that the volume is to have now: one until its data is there. */
+export function wantedReplicas(world: VolumeWorld, { volume }: VolumeDraft): number {
+  return hasOneReplica(cloneStage(volume, world.nowMs)) ? 1 : volume.spec.numberOfReplicas;
+}
+
 /** How many good replicas are missing. */
-export function replenishCount(_world: VolumeWorld, draft: VolumeDraft): number {
+export function replenishCount(world: VolumeWorld, draft: VolumeDraft): number {
   const usable = [...draft.replicas, ...draft.newReplicas].filter(
     (replica) =>
       replica.spec.failedAt === '' &&
@@ -37,7 +43,7 @@ export function replenishCount(_world: VolumeWorld, draft: VolumeDraft): number 
       !isDeleting(replica) &&
       !draft.deletions.some(({ name }) => name === replica.metadata.name),
   );
-  return Math.max(0, draft.volume.spec.numberOfReplicas - usable.length);
+  return Math.max(0, wantedReplicas(world, draft) - usable.length);
 }
 
 export function replenish(world: VolumeWorld, draft: VolumeDraft, hardNodeAffinity = ''): void {

@@ -3,7 +3,7 @@ import { limits } from '../../limits.ts';
 import { chooseCandidate, reasons } from '../../scheduler/candidates.ts';
 import { findCondition, setCondition } from '../conditions.ts';
 import { place, searchPlaces } from './placement.ts';
-import { replenishCount } from './replenish.ts';
+import { replenishCount, wantedReplicas } from './replenish.ts';
 import { isDeleting, requeue, type VolumeDraft, type VolumeWorld } from './world.ts';
 
 const DEGRADED_AVAILABILITY = 'Reset schedulable due to allow volume creation with degraded availability';
@@ -32,7 +32,7 @@ export function scheduleReplicas(world: VolumeWorld, draft: VolumeDraft): void {
     requeue(draft, world.nowMs + limits.scheduleRetryMs);
   }
   const all = [...draft.replicas, ...draft.newReplicas].filter((replica) => !isDeleting(replica));
-  const complete = all.length >= spec.numberOfReplicas && all.every((replica) => replica.spec.nodeID !== '');
+  const complete = all.length >= wantedReplicas(world, draft) && all.every((replica) => replica.spec.nodeID !== '');
   if (complete && replenishCount(world, draft) === 0) return scheduled(draft, world.nowMs, '');
   const usable = all.some((replica) => replica.spec.nodeID !== '' && replica.spec.failedAt === '');
   const allowsDegraded = world.settings.get('allow-volume-creation-with-degraded-availability');

@@ -8,6 +8,7 @@ import type {
   InstanceManager,
   Node,
   Replica,
+  Snapshot,
   Volume,
   VolumeAttachment,
 } from '@longhorn/shared-types';
@@ -16,6 +17,14 @@ import type { CandidateNode } from '../../scheduler/scheduling-world.ts';
 import { rfc3339 } from '../../clock.ts';
 import { nodeIsDownOrDeleted } from '../ownership.ts';
 import type { SettingsView } from '../settings-view.ts';
+
+/** What a copy is made from, as far as it is there. */
+export interface CloneSource {
+  volume: Volume | null;
+  engine: Engine | null;
+  /** Snapshots of that volume. */
+  snapshots: readonly Snapshot[];
+}
 
 export interface VolumeWorld {
   nowMs: number;
@@ -26,6 +35,8 @@ export interface VolumeWorld {
   replicas: readonly Replica[];
   attachment: VolumeAttachment | null;
   snapshotNames: readonly string[];
+  /** Null for a volume that is no copy. */
+  cloneSource: CloneSource | null;
   nodes: ReadonlyMap<string, Node>;
   instanceManagers: readonly InstanceManager[];
   engineImages: readonly EngineImage[];
@@ -55,6 +66,8 @@ export interface VolumeDraft {
   replicas: Replica[];
   newEngine: Engine | null;
   newReplicas: Replica[];
+  /** Of another volume, which is copied. */
+  newSnapshot: Snapshot | null;
   createsAttachment: boolean;
   deletions: Deletion[];
   events: EventRecord[];
@@ -72,6 +85,7 @@ export function newDraft(world: VolumeWorld): VolumeDraft {
     replicas: structuredClone([...world.replicas]),
     newEngine: null,
     newReplicas: [],
+    newSnapshot: null,
     createsAttachment: false,
     deletions: [],
     events: [],
