@@ -23,6 +23,8 @@ export const SNAPSHOT_REMOVAL_NOTED_MS = 20_000;
 export const HELD_ELSEWHERE_PATIENCE_MS = 5_000;
 /** A volume that leaves another node is given this long to be free before the call fails. */
 export const LEAVING_PATIENCE_MS = 15_000;
+/** A copy of another volume is waited for this long before the call fails and comes again. */
+export const COPY_PATIENCE_MS = 60_000;
 
 /** One HTTP call. */
 export const HTTP_TIMEOUT_MS = 30_000;
@@ -61,5 +63,6 @@ export const PATH_BYTES_MAX = 4_096;
 
 assert(STATE_TIMEOUT_MS < CALL_TIMEOUT_MS && CALL_TIMEOUT_MS < CALLER_TIMEOUT_MS);
 assert(SNAPSHOT_REMOVAL_NOTED_MS < STATE_TIMEOUT_MS && HELD_ELSEWHERE_PATIENCE_MS < STATE_TIMEOUT_MS);
+assert(COPY_PATIENCE_MS < STATE_TIMEOUT_MS);
 assert(UNMOUNT_TIMEOUT_MS * 2 < CALL_TIMEOUT_MS);
 assert(HTTP_TIMEOUT_MS * HTTP_ATTEMPTS_MAX < CALL_TIMEOUT_MS);

@@ -47,6 +47,13 @@ async function snapshotSource(manager: ManagerClient, handle: string, scope: Cal
   return { dataSource: handle, sizeBytes: BigInt(snapshot.restoreSize) };
 }
 
+/** The source as the manager writes it; '' for none. */
+export function dataSourceOf(source: VolumeContentSource | null): string {
+  if (source === null) return '';
+  if (source.snapshot !== null) return source.snapshot.snapshot_id;
+  return source.volume === null ? '' : `vol://${source.volume.volume_id}`;
+}
+
 /** Looks the source up; null when there is none. Throws when it cannot be had. */
 export async function findSource(
   manager: ManagerClient,

@@ -23,7 +23,7 @@ import { capabilityProblem, invalid, isVolumeId, required } from '../call/reques
 import { Snapshots } from './snapshots.ts';
 import { availableCapacity } from './topology.ts';
 
-/** What sidecars may call. CLONE_VOLUME joins when the manager takes data sources. */
+/** What sidecars may call. */
 export const CONTROLLER_CAPABILITIES: readonly Capability[] = [
   Capability.CREATE_DELETE_VOLUME,
   Capability.PUBLISH_UNPUBLISH_VOLUME,
@@ -33,6 +33,7 @@ export const CONTROLLER_CAPABILITIES: readonly Capability[] = [
   Capability.CREATE_DELETE_SNAPSHOT,
   Capability.LIST_SNAPSHOTS,
   Capability.EXPAND_VOLUME,
+  Capability.CLONE_VOLUME,
   Capability.VOLUME_CONDITION,
   Capability.GET_VOLUME,
   Capability.SINGLE_NODE_MULTI_WRITER,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { decodeResource } from '../api/rest-decoder.ts';
-import { conflictWith, volumeIdFor } from './create-volume.ts';
+import { conflictWith, sizeOfCopy, volumeIdFor } from './create-volume.ts';
 
 const present = decodeResource('volume', { id: 'v', size: '20971520', accessMode: 'rwo', dataEngine: 'v1' });
 const MIB = 1_048_576n;
@@ -24,6 +24,26 @@ describe('an existing volume', () => {
     ['is not encrypted', { encrypted: true }, asked, /encrypted false, requested is true/],
   ])('%s', (_name, wanted, range, conflict) => {
     expect(conflictWith(present, wanted, range) ?? 'none').toMatch(conflict ?? /^none$/);
+  });
+});
+
+describe('the size of a copy', () => {
+  const source = { dataSource: 'vol://x', sizeBytes: 20n * MIB };
+  const range = (mib: bigint, limitMib = 0n) => ({ sizeBytes: mib * MIB, limitBytes: limitMib * MIB });
+  it.each([
+    ['that of its source', range(20n), true, 20n],
+    ['larger', range(30n), true, 30n],
+    ['that of its source if none is said', range(10n), false, 20n],
+    ['that of its source within the limit', range(10n, 20n), false, 20n],
+  ])('is %s', (_name, asked, isSaid, mib) => {
+    expect(sizeOfCopy(source, asked, isSaid).sizeBytes).toBe(mib * MIB);
+  });
+
+  it.each([
+    ['is smaller', range(18n), true],
+    ['may not be as large', range(10n, 18n), false],
+  ])('that %s is refused', (_name, asked, isSaid) => {
+    expect(() => sizeOfCopy(source, asked, isSaid)).toThrow(/OutOfRange.*smaller than that of its source vol:\/\/x/);
   });
 });
 

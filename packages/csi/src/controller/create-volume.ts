@@ -12,8 +12,9 @@ import { waitUntil, type CallScope } from '../call/scope.ts';
 import { MIB_BYTES, STATE_TIMEOUT_MS, XFS_SIZE_BYTES_MIN } from '../limits.ts';
 import type { ManagerClient } from '../api/manager-client.ts';
 import { rpcErrorOf } from '../api/manager-fault.ts';
+import { readersOf } from '../api/copy-state.ts';
 import { blockers, bytesOf, type VolumeResource } from '../api/volume-state.ts';
-import { findSource, type Source } from './content-source.ts';
+import { dataSourceOf, findSource, type Source } from './content-source.ts';
 import { parseParameters, type Parameters, type VolumeFields } from './parameters.ts';
 import {
   checkedCapabilities,
@@ -81,8 +82,12 @@ function checkXfsSize(capabilities: readonly VolumeCapability[], sizeBytes: bigi
   );
 }
 
-function checkSource(source: Source, { sizeBytes }: SizeRange): void {
-  if (sizeBytes >= source.sizeBytes) return;
+/** Size of a copy: that of its source if the request says none. */
+export function sizeOfCopy(source: Source, range: SizeRange, isSaid: boolean): SizeRange {
+  const { sizeBytes, limitBytes } = range;
+  if (sizeBytes >= source.sizeBytes) return range;
+  const isWithin = limitBytes === 0n || source.sizeBytes <= limitBytes;
+  if (!isSaid && isWithin) return { sizeBytes: source.sizeBytes, limitBytes };
   throw rpcError(
     Code.OutOfRange,
     `the requested size (${sizeBytes} bytes) is smaller than that of its source ${source.dataSource} (${source.sizeBytes} bytes)`,
@@ -102,13 +107,16 @@ export class VolumeLifecycle {
     if (Object.keys(request.mutable_parameters).length > 0) {
       throw invalid('mutable_parameters are not supported: use parameters');
     }
-    const range = sizeFor(request.capacity_range);
+    const asked = sizeFor(request.capacity_range);
     const { fields, unknown } = parseParameters(request.parameters);
-    const source = await findSource(this.#manager, request.volume_content_source, scope);
-    if (source === null) checkXfsSize(capabilities, range.sizeBytes);
-    else checkSource(source, range);
+    const present = await this.#find(id, scope);
+    const source = await this.#sourceOf(request, present, scope);
+    if (source === null) checkXfsSize(capabilities, asked.sizeBytes);
+    const isSaid = (request.capacity_range?.required_bytes ?? 0n) > 0n;
+    // The size of a volume that is there is compared, not chosen.
+    const range = source === null || (present !== null && isSaid) ? asked : sizeOfCopy(source, asked, isSaid);
     const wanted: VolumeFields = { ...fields, ...(source === null ? {} : { dataSource: source.dataSource }) };
-    const volume = (await this.#find(id, scope)) ?? (await this.#make(id, wanted, unknown, range, scope));
+    const volume = present ?? (await this.#make(id, wanted, unknown, range, scope));
     if (volume.state === 'deleting') throw rpcError(Code.Aborted, `volume ${id} is still being deleted: try again`);
     const conflict = conflictWith(volume, wanted, range);
     if (conflict !== null) throw rpcError(Code.AlreadyExists, conflict);
@@ -123,6 +131,17 @@ export class VolumeLifecycle {
     };
   }
 
+  /** A volume that was made from it does not need its source any more: that may be gone. */
+  async #sourceOf(
+    { volume_content_source: asked }: CreateVolumeRequest,
+    present: VolumeResource | null,
+    scope: CallScope,
+  ): Promise<Source | null> {
+    const dataSource = dataSourceOf(asked);
+    if (dataSource === '' || present?.dataSource !== dataSource) return findSource(this.#manager, asked, scope);
+    return { dataSource, sizeBytes: bytesOf(present.size) };
+  }
+
   /** Ends when the volume is gone; one that never was is fine. One in use stays, as CSI has it: its data is somebody's. */
   async delete(request: DeleteVolumeRequest, scope: CallScope): Promise<Record<never, never>> {
     const id = request.volume_id;
@@ -135,6 +154,7 @@ export class VolumeLifecycle {
     if (holder !== null) {
       throw rpcError(Code.FailedPrecondition, `volume ${id} is in use by ${holder}: detach it before it is deleted`);
     }
+    await this.#whenRead(id, scope);
     await this.#manager.deleteVolume(id, scope.signal);
     await waitUntil(scope, STATE_TIMEOUT_MS, `failed to delete volume ${id}`, async () => {
       const left = await this.#find(id, scope);
@@ -142,6 +162,15 @@ export class VolumeLifecycle {
       return { done: false, waitingFor: `it is ${left.state}: ${blockers(left)}` };
     });
     return {};
+  }
+
+  /** Its copies are complete volumes for whoever asked for them: they get their data before their source goes. */
+  async #whenRead(id: string, scope: CallScope): Promise<void> {
+    await waitUntil(scope, STATE_TIMEOUT_MS, `failed to delete volume ${id}`, async () => {
+      const readers = readersOf(id, await this.#manager.list('volume', 'volumes', scope.signal));
+      if (readers.length === 0) return { done: true, value: null };
+      return { done: false, waitingFor: `it is being copied to ${readers.join(', ')}: delete them first, or wait` };
+    });
   }
 
   #find(id: string, scope: CallScope): Promise<VolumeResource | null> {

@@ -11,9 +11,10 @@ import type {
 } from '@longhorn/shared-types/generated/csi-v1';
 import { Code, rpcError } from '@longhorn/shared-types/grpc/rpc-error';
 import { waitUntil, type CallScope, type Look } from '../call/scope.ts';
-import { HELD_ELSEWHERE_PATIENCE_MS, LEAVING_PATIENCE_MS, STATE_TIMEOUT_MS } from '../limits.ts';
+import { COPY_PATIENCE_MS, HELD_ELSEWHERE_PATIENCE_MS, LEAVING_PATIENCE_MS, STATE_TIMEOUT_MS } from '../limits.ts';
 import type { ManagerClient } from '../api/manager-client.ts';
 import { ManagerFault } from '../api/manager-fault.ts';
+import { isBeingMade } from '../api/copy-state.ts';
 import { blockers, bytesOf, type VolumeResource } from '../api/volume-state.ts';
 import { checkCapability, invalid, isVolumeId, required, requiredVolumeId } from '../call/request-checks.ts';
 
@@ -130,14 +131,20 @@ export class Publishing {
     }
   }
 
-  /** A volume that is leaving another node is not ready for a moment; any other reason is the caller's to wait for. */
+  /**
+   * A volume that is leaving another node is not ready for a moment, and a copy that is being made for as long as it takes;
+   * any other reason is the caller's to wait for.
+   */
   async #whenReady(id: string, scope: CallScope): Promise<void> {
     await waitUntil(scope, STATE_TIMEOUT_MS, `volume ${id} is not ready for workloads`, async (elapsedMs) => {
       const volume = await this.#find(id, scope);
       if (volume === null) throw rpcError(Code.NotFound, `volume ${id} not found`);
       if (volume.ready) return { done: true, value: null };
       const isLeaving = volume.robustness !== 'faulted' && ['attached', 'detaching'].includes(volume.state);
-      if (!isLeaving || elapsedMs >= LEAVING_PATIENCE_MS) {
+      // A copy leaves the node of its copying when it is complete.
+      const patienceMs = volume.dataSource === '' ? LEAVING_PATIENCE_MS : COPY_PATIENCE_MS;
+      const isComing = (isLeaving || isBeingMade(volume)) && elapsedMs < patienceMs;
+      if (!isComing) {
         throw rpcError(Code.Aborted, `volume ${id} is not ready for workloads: ${notReadyReason(volume)}`);
       }
       return { done: false, waitingFor: notReadyReason(volume) };
