@@ -1,0 +1,76 @@
+/** kubectl and helm as the tests use them: against the cluster of KUBECONFIG, with a limit to every call. */
+import { run } from '../src/shell.ts';
+import { waitFor } from '../src/wait.ts';
+
+export const NAMESPACE = 'longhorn-system';
+const CALL_MS = 60_000;
+
+/** Any object of the cluster; tests read it by path with `at`. */
+export interface KubeObject {
+  apiVersion: string;
+  kind: string;
+  metadata: { name: string; namespace?: string; [key: string]: unknown };
+  [key: string]: unknown;
+}
+
+/** Runs kubectl to its end; answers its output, throws with what it said. */
+export function kubectl(args: readonly string[], input = '', timeoutMs = CALL_MS): Promise<string> {
+  return run('kubectl', [...args], { input, timeoutMs });
+}
+
+/** The items of a kind; none where the kind is not known. */
+export async function list(kind: string, namespace: string | null = NAMESPACE): Promise<KubeObject[]> {
+  const scope = namespace === null ? [] : ['--namespace', namespace];
+  const text = await kubectl(['get', kind, ...scope, '--output', 'json']);
+  return (JSON.parse(text) as { items: KubeObject[] }).items;
+}
+
+/** One object; null = there is none. */
+export async function get(
+  kind: string,
+  name: string,
+  namespace: string | null = NAMESPACE,
+): Promise<KubeObject | null> {
+  const scope = namespace === null ? [] : ['--namespace', namespace];
+  const text = await kubectl(['get', kind, name, ...scope, '--ignore-not-found', '--output', 'json']);
+  return text.trim() === '' ? null : (JSON.parse(text) as KubeObject);
+}
+
+/** Applies objects, or a manifest as it stands. */
+export async function apply(namespace: string, manifest: string | readonly object[]): Promise<void> {
+  const text =
+    typeof manifest === 'string' ? manifest : JSON.stringify({ apiVersion: 'v1', kind: 'List', items: manifest });
+  await kubectl(['apply', '--namespace', namespace, '--filename', '-'], text);
+}
+
+/** A command in a pod; answers its output. */
+export function inPod(namespace: string, pod: string, script: string, timeoutMs = 300_000): Promise<string> {
+  return kubectl(['exec', '--namespace', namespace, pod, '--', 'bash', '-ec', script], '', timeoutMs);
+}
+
+/** Makes a namespace for one test. */
+export async function makeNamespace(name: string): Promise<void> {
+  await apply(name, [{ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }]);
+}
+
+/** Deletes a namespace and waits until it is gone. */
+export async function dropNamespace(name: string): Promise<void> {
+  await kubectl(['delete', 'namespace', name, '--ignore-not-found', '--timeout=180s'], '', 200_000);
+}
+
+/** A call of the manager's REST API, through the API server. */
+export async function rest(method: 'GET' | 'POST', path: string, body: object = {}): Promise<unknown> {
+  const raw = `/api/v1/namespaces/${NAMESPACE}/services/longhorn-backend:9500/proxy/v1/${path}`;
+  const args = method === 'GET' ? ['get', '--raw', raw] : ['create', '--raw', raw, '--filename', '-'];
+  return JSON.parse(await kubectl(args, method === 'GET' ? '' : JSON.stringify(body))) as unknown;
+}
+
+/** Waits until a probe of objects holds; the deadline's message ends with what was seen. */
+export async function until<T>(
+  what: string,
+  timeoutMs: number,
+  probe: () => Promise<T | null | false>,
+  seen: () => Promise<string> = () => Promise.resolve(''),
+): Promise<T> {
+  return waitFor(what, timeoutMs, probe, seen);
+}

@@ -1,0 +1,75 @@
+/** Of all that a failed test leaves, the one line that a person should read first. Pure. */
+import { at } from '../src/kube.ts';
+
+export interface Remains {
+  /** Message of the test. */
+  failure: string;
+  pods: readonly object[];
+  events: readonly object[];
+  /** Log by pod. */
+  logs: Readonly<Record<string, string>>;
+}
+
+const NOT_A_REASON = new Set(['ContainerCreating', 'PodInitializing', 'Completed']);
+const LINE_CHARS_MAX = 400;
+const PINO_ERROR = 50;
+
+const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+const items = (value: unknown): unknown[] => (Array.isArray(value) ? (value as unknown[]) : []);
+const oneLine = (words: string): string => words.replaceAll(/\s+/g, ' ').trim().slice(0, LINE_CHARS_MAX);
+
+/** A container that cannot run: nothing that waits for it is the cause. */
+function brokenContainer({ pods }: Remains): string | null {
+  for (const pod of pods)
+    for (const status of [
+      ...items(at(pod, 'status.initContainerStatuses')),
+      ...items(at(pod, 'status.containerStatuses')),
+    ]) {
+      const waiting = at(status, 'state.waiting');
+      const reason = text(at(waiting, 'reason'));
+      if (reason === '' || NOT_A_REASON.has(reason)) continue;
+      const message = text(at(status, 'lastState.terminated.message')) || text(at(waiting, 'message'));
+      return `pod ${text(at(pod, 'metadata.name'))}: ${text(at(status, 'name'))}: ${reason}: ${message}`;
+    }
+  return null;
+}
+
+const timeOf = (event: unknown): string =>
+  text(at(event, 'lastTimestamp')) || text(at(event, 'eventTime')) || text(at(event, 'metadata.creationTimestamp'));
+
+/** The newest warning about something that the failure names. */
+function namedWarning({ failure, events }: Remains): string | null {
+  const warnings = events
+    .filter((event) => at(event, 'type') === 'Warning')
+    .filter((event) => {
+      const name = text(at(event, 'involvedObject.name'));
+      return name !== '' && failure.includes(name);
+    })
+    .toSorted((a, b) => (timeOf(a) < timeOf(b) ? 1 : -1));
+  const [newest] = warnings;
+  if (newest === undefined) return null;
+  const { kind, name } = {
+    kind: text(at(newest, 'involvedObject.kind')),
+    name: text(at(newest, 'involvedObject.name')),
+  };
+  return `${kind} ${name}: ${text(at(newest, 'reason'))}: ${text(at(newest, 'message'))}`;
+}
+
+/** The last error that a component logged about something that the failure names; else the last of all. */
+function loggedError({ failure, logs }: Remains): string | null {
+  let last: string | null = null;
+  let named: string | null = null;
+  for (const [pod, log] of Object.entries(logs))
+    for (const line of log.split('\n')) {
+      if (Number(/^\{"level":(\d+)/.exec(line)?.[1] ?? '0') < PINO_ERROR) continue;
+      last = `${pod}: ${line}`;
+      const subject = /"(?:key|volume|name|object)":"(?:[^"/]*\/)?([^"/]+)"/.exec(line)?.[1];
+      if (subject !== undefined && failure.includes(subject)) named = last;
+    }
+  return named ?? last;
+}
+
+export function lineThatMatters(remains: Remains): string {
+  const found = brokenContainer(remains) ?? namedWarning(remains) ?? loggedError(remains);
+  return oneLine(found ?? remains.failure.split('\n', 1)[0] ?? '');
+}

@@ -1,0 +1,69 @@
+/** Online growth from 1 to 3 GiB under writes: ext4, xfs, raw block. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { at } from '../../src/kube.ts';
+import { apply, dropNamespace, get, inPod, kubectl, makeNamespace, until } from '../kubectl.ts';
+import { claim, DATA, DEVICE, events, pod, podReady } from '../workloads.ts';
+
+const SPACE = 'e2e-expansion';
+const GIB = 2 ** 30;
+
+beforeAll(async () => {
+  await makeNamespace(SPACE);
+  const own = (fsType: string): object => ({
+    apiVersion: 'storage.k8s.io/v1',
+    kind: 'StorageClass',
+    metadata: { name: `e2e-${fsType}` },
+    provisioner: 'driver.longhorn.io',
+    allowVolumeExpansion: true,
+    parameters: { numberOfReplicas: '2', fsType },
+  });
+  await apply(SPACE, [own('ext4'), own('xfs')]);
+});
+
+afterAll(async () => {
+  await dropNamespace(SPACE);
+  await kubectl(['delete', 'storageclass', 'e2e-ext4', 'e2e-xfs', '--ignore-not-found']);
+});
+
+const CASES = [
+  { name: 'ext4', storageClass: 'e2e-ext4', isBlock: false },
+  { name: 'xfs', storageClass: 'e2e-xfs', isBlock: false },
+  { name: 'block', storageClass: 'e2e-ext4', isBlock: true },
+];
+
+it.each(CASES)('grows $name under writes', async ({ name, storageClass, isBlock }) => {
+  const volume = isBlock ? 'block' : 'file system';
+  await apply(SPACE, [claim(name, { storageClass, isBlock }), pod(name, { claims: { [name]: volume } })]);
+  await podReady(SPACE, name);
+  const file = isBlock ? DEVICE : `${DATA}/load`;
+  const job = `fio --name=load --filename=${file} --direct=1 --ioengine=libaio --iodepth=4 --bs=16k --size=256M --rw=randwrite --rate=4m --time_based --runtime=40 --verify=crc32c --do_verify=1 --verify_backlog=512 --verify_fatal=1`;
+  const load = inPod(SPACE, name, job);
+  await kubectl([
+    'patch',
+    'pvc',
+    name,
+    '--namespace',
+    SPACE,
+    '--type=merge',
+    '-p',
+    JSON.stringify({ spec: { resources: { requests: { storage: '3Gi' } } } }),
+  ]);
+  const sizeOf = isBlock ? `blockdev --getsize64 ${DEVICE}` : `df --block-size=1 --output=size ${DATA} | tail -1`;
+  await until(
+    `${name} has 3 GiB in its pod`,
+    120_000,
+    async () => Number(await inPod(SPACE, name, sizeOf)) > 2.5 * GIB,
+    () => events(SPACE, name),
+  );
+  await load;
+  await until(
+    'the claim says so',
+    60_000,
+    async () => at(await get('pvc', name, SPACE), 'status.capacity.storage') === '3Gi',
+  );
+  const end = isBlock
+    ? `dd if=/dev/urandom of=${DEVICE} bs=1M count=4 seek=3068 oflag=direct status=none`
+    : `head -c 1400M /dev/zero > ${DATA}/more; sync; stat -c %s ${DATA}/more`;
+  await inPod(SPACE, name, end);
+  expect(await inPod(SPACE, name, 'true')).toBe('');
+});

@@ -1,0 +1,24 @@
+import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** In the order of their numbers: the first file installs what the others use, the last one takes it away. */
+class ByNumber extends BaseSequencer {
+  override sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    return Promise.resolve(files.toSorted((a, b) => (a.moduleId < b.moduleId ? -1 : 1)));
+  }
+}
+
+/** End-to-end tests on a cluster of KUBECONFIG, whose nodes are containers of the local docker. */
+export default defineConfig({
+  test: {
+    root: import.meta.dirname,
+    include: ['test/*.kind.ts'],
+    setupFiles: ['setup.ts'],
+    sequence: { sequencer: ByNumber },
+    pool: 'forks',
+    fileParallelism: false,
+    testTimeout: 600_000,
+    hookTimeout: 300_000,
+    bail: 1,
+  },
+});

@@ -1,0 +1,135 @@
+/** Claims and pods that the tests make. */
+import { at } from '../src/kube.ts';
+import { get, kubectl, until, type KubeObject } from './kubectl.ts';
+import { WORKLOAD_IMAGE } from './images.ts';
+
+export interface ClaimOptions {
+  size?: string;
+  isBlock?: boolean;
+  storageClass?: string;
+}
+
+export function claim(name: string, { size = '1Gi', isBlock = false, storageClass }: ClaimOptions = {}): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    metadata: { name },
+    spec: {
+      accessModes: ['ReadWriteOnce'],
+      ...(storageClass === undefined ? {} : { storageClassName: storageClass }),
+      ...(isBlock ? { volumeMode: 'Block' } : {}),
+      resources: { requests: { storage: size } },
+    },
+  };
+}
+
+/** Where a pod finds its claim's volume. */
+export const DATA = '/data';
+export const DEVICE = '/dev/data';
+
+export interface PodOptions {
+  claims?: Readonly<Record<string, 'file system' | 'block'>>;
+  node?: string;
+}
+
+/** Containers of a pod that idles with claims: one alone at DATA or DEVICE, several below by name. */
+export function pod(name: string, { claims = {}, node }: PodOptions = {}): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, labels: { app: name } },
+    spec: {
+      ...podSpec(claims),
+      ...(node === undefined ? {} : { nodeSelector: { 'kubernetes.io/hostname': node } }),
+    },
+  };
+}
+
+export function podSpec(claims: Readonly<Record<string, 'file system' | 'block'>>): object {
+  const names = Object.keys(claims);
+  const place = (base: string, name: string): string => (names.length === 1 ? base : `${base}-${name}`);
+  const ofKind = (kind: 'file system' | 'block'): string[] => names.filter((name) => claims[name] === kind);
+  return {
+    terminationGracePeriodSeconds: 1,
+    automountServiceAccountToken: false,
+    containers: [
+      {
+        name: 'workload',
+        image: WORKLOAD_IMAGE,
+        imagePullPolicy: 'IfNotPresent',
+        volumeMounts: ofKind('file system').map((name) => ({ name, mountPath: place(DATA, name) })),
+        volumeDevices: ofKind('block').map((name) => ({ name, devicePath: place(DEVICE, name) })),
+      },
+    ],
+    volumes: names.map((name) => ({ name, persistentVolumeClaim: { claimName: name } })),
+  };
+}
+
+const conditionIsTrue = (object: KubeObject | null, type: string): boolean => {
+  const conditions: unknown = at(object, 'status.conditions');
+  return (
+    Array.isArray(conditions) &&
+    conditions.some((condition: unknown) => at(condition, 'type') === type && at(condition, 'status') === 'True')
+  );
+};
+
+/** Waits until a pod is Ready; answers it. */
+export function podReady(namespace: string, name: string, timeoutMs = 180_000): Promise<KubeObject> {
+  return until(
+    `pod ${namespace}/${name} is Ready`,
+    timeoutMs,
+    async () => {
+      const found = await get('pod', name, namespace);
+      return conditionIsTrue(found, 'Ready') ? found : null;
+    },
+    () => events(namespace, name),
+  );
+}
+
+/** The events of an object, oldest first, one a line. */
+export async function events(namespace: string, name: string): Promise<string> {
+  const columns = 'custom-columns=TYPE:.type,REASON:.reason,MESSAGE:.message';
+  const selector = `--field-selector=involvedObject.name=${name}`;
+  return kubectl([
+    'get',
+    'events',
+    '-n',
+    namespace,
+    selector,
+    '--sort-by=.lastTimestamp',
+    '-o',
+    columns,
+    '--no-headers',
+  ]);
+}
+
+/** Deletes a pod and waits until it is gone. */
+export async function deletePod(namespace: string, name: string): Promise<void> {
+  await kubectl(['delete', 'pod', name, '--namespace', namespace, '--timeout=120s'], '', 130_000);
+}
+
+/** Name of the volume behind a claim. */
+export async function volumeOf(namespace: string, name: string): Promise<string> {
+  return until(`claim ${name} is bound`, 60_000, async () => {
+    const volume = at(await get('pvc', name, namespace), 'spec.volumeName');
+    return typeof volume === 'string' && volume !== '' ? volume : null;
+  });
+}
+
+/** Waits until a volume is in a state. */
+export function volumeIs(
+  volume: string,
+  state: Readonly<Record<string, string>>,
+  timeoutMs = 120_000,
+): Promise<KubeObject> {
+  let last: KubeObject | null = null;
+  return until(
+    `volume ${volume} is ${JSON.stringify(state)}`,
+    timeoutMs,
+    async () => {
+      last = await get('volumes.longhorn.io', volume);
+      return Object.entries(state).every(([key, value]) => at(last, `status.${key}`) === value) ? last : null;
+    },
+    () => Promise.resolve(JSON.stringify(last?.['status'])),
+  );
+}
