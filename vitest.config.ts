@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 /** One runner for every package; end-to-end tests have their own configuration in packages/e2e. */
 export default defineConfig({
   test: {
-    include: ['packages/*/{src,test,sim,bench}/**/*.test.{ts,tsx}', 'tools/**/*.test.ts'],
+    include: ['packages/*/{src,test,sim,bench,kind}/**/*.test.{ts,tsx}', 'tools/**/*.test.ts'],
     exclude: ['**/node_modules/**'],
     pool: 'forks',
     maxWorkers: 2,

@@ -1,7 +1,7 @@
 /**
  * `npm run e2e`: the end-to-end tests.
  *
- *     npm run e2e [-- --full --keep …]            on the Kubernetes cluster of KUBECONFIG (packages/e2e/kind/run.ts)
+ *     npm run e2e [-- --keep …]                   on the Kubernetes cluster of KUBECONFIG (packages/e2e/kind/run.ts)
  *     npm run e2e -- --local [FILTER | -t NAME]   on local-cluster: processes of this machine, as `npm test` does
  */
 import { spawnSync } from 'node:child_process';

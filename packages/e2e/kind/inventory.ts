@@ -42,7 +42,7 @@ export async function objectInventory(): Promise<Inventory> {
   const kinds = (text: string): string =>
     text
       .split('\n')
-      .filter((line) => line !== '' && !line.startsWith("events"))
+      .filter((line) => line !== '' && !line.startsWith('events'))
       .join(',');
   const names = async (args: readonly string[]): Promise<string[]> =>
     (await kubectl(['get', ...args, '--ignore-not-found', '--output=name', '--show-kind'])).split('\n');

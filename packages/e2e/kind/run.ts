@@ -2,7 +2,6 @@
  * `npm run e2e`: the end-to-end tests on the cluster that KUBECONFIG names (any that "kind create cluster" gives): builds and
  * loads images, installs the chart, runs the tests, uninstalls.
  *
- *     --full          all tests, not the quick set only
  *     --keep          leaves the system installed
  *     --no-build      images are in the local docker, and on the nodes
  *     -t NAME, FILE   only these tests (of an installation that is kept)
@@ -10,22 +9,22 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { enableAudit } from './audit.ts';
 import { buildImages, buildStandIns, loadImages, ROOT } from './images.ts';
 import { nodeInventory, objectInventory } from './inventory.ts';
 import { confirmDeletion, isInstalled, uninstall } from './installation.ts';
 import { checkNodes } from './nodes.ts';
 
 interface Flags {
-  isFull: boolean;
   keeps: boolean;
   builds: boolean;
   filters: string[];
 }
 
 function parse(words: readonly string[]): Flags {
-  const filters = words.filter((word) => !['--full', '--keep', '--no-build'].includes(word));
+  const filters = words.filter((word) => !['--keep', '--no-build'].includes(word));
   const has = (flag: string): boolean => words.includes(flag);
-  return { isFull: has('--full'), keeps: has('--keep'), builds: !has('--no-build'), filters };
+  return { keeps: has('--keep'), builds: !has('--no-build'), filters };
 }
 
 async function step(what: string, work: () => Promise<void>): Promise<void> {
@@ -36,12 +35,12 @@ async function step(what: string, work: () => Promise<void>): Promise<void> {
 }
 
 /** vitest's exit code. */
-function runTests({ isFull, keeps, filters }: Flags, folder: string): number {
+function runTests({ keeps, filters }: Flags, folder: string, isFresh: boolean): number {
   const config = join(import.meta.dirname, 'vitest.config.ts');
   const { status } = spawnSync(join(ROOT, 'node_modules/.bin/vitest'), ['run', '--config', config, ...filters], {
     cwd: ROOT,
     stdio: 'inherit',
-    env: { ...process.env, E2E_FOLDER: folder, E2E_FULL: isFull ? '1' : '', E2E_KEEP: keeps ? '1' : '' },
+    env: { ...process.env, E2E_FOLDER: folder, E2E_UNINSTALL: isFresh && !keeps && filters.length === 0 ? '1' : '' },
   });
   return status ?? 1;
 }
@@ -59,11 +58,12 @@ async function main(): Promise<number> {
     await step('Handing images to the nodes', () => loadImages());
   }
   const isFresh = !(await isInstalled());
+  if (isFresh) await step('Switching on the record of requests', enableAudit);
   const before = isFresh
     ? { objects: await objectInventory(), nodes: await nodeInventory() }
     : { objects: [], nodes: [] };
   writeFileSync(join(folder, 'before.json'), JSON.stringify(before));
-  const code = runTests(flags, folder);
+  const code = runTests(flags, folder, isFresh);
   if (!flags.keeps && (await isInstalled())) {
     await step('Uninstalling', async () => {
       await confirmDeletion();

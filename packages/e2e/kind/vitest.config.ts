@@ -13,6 +13,8 @@ export default defineConfig({
   test: {
     root: import.meta.dirname,
     include: ['test/*.kind.ts'],
+    // An installation that stays, or was there before, is not taken away, and its requests are not all known.
+    exclude: process.env['E2E_UNINSTALL'] === '1' ? [] : ['test/9*.kind.ts'],
     setupFiles: ['setup.ts'],
     sequence: { sequencer: ByNumber },
     pool: 'forks',

@@ -50,8 +50,10 @@ it("takes a class of the chart's own name, as an administrator writes it", async
 
 it('runs a database on it, with as many replicas as the class says', async () => {
   await apply(SPACE, example('mysql.yaml'));
-  await sql('CREATE DATABASE shop; CREATE TABLE shop.orders (id INT PRIMARY KEY, item VARCHAR(20)); ');
-  await sql("INSERT INTO shop.orders SELECT seq, CONCAT('item ', seq) FROM seq_1_to_1000");
+  await sql(
+    'CREATE DATABASE IF NOT EXISTS shop; CREATE TABLE IF NOT EXISTS shop.orders (id INT PRIMARY KEY, item VARCHAR(20))',
+  );
+  await sql("REPLACE INTO shop.orders SELECT seq, CONCAT('item ', seq) FROM shop.seq_1_to_1000");
   const volume = await volumeIs(await volumeOf(SPACE, 'mysql-pvc'), { state: 'attached', robustness: 'healthy' });
   expect(at(volume, 'spec.numberOfReplicas')).toBe(2);
 });
