@@ -51,12 +51,17 @@ describe('the line that matters is', () => {
       { logs },
       'longhorn-manager-x: {"level":50,"key":"writer","msg":"no disk"}',
     ],
-    [
-      'the last logged error',
-      { logs, failure: 'all Ready' },
-      'longhorn-manager-x: {"level":50,"key":"other","msg":"last of all"}',
-    ],
     ['the failure itself', { pods: [starting] }, NOTHING.failure],
+    [
+      'no warning that was followed by success',
+      {
+        events: [
+          { ...warning('writer', 'too early', '2026-01-01T00:00:01Z') },
+          { ...warning('writer', 'Started', '2026-01-01T00:00:02Z'), type: 'Normal' },
+        ],
+      },
+      NOTHING.failure,
+    ],
   ])('%s', (_case, remains, line) => {
     expect(lineThatMatters({ ...NOTHING, ...remains })).toBe(line);
   });

@@ -37,36 +37,32 @@ function brokenContainer({ pods }: Remains): string | null {
 const timeOf = (event: unknown): string =>
   text(at(event, 'lastTimestamp')) || text(at(event, 'eventTime')) || text(at(event, 'metadata.creationTimestamp'));
 
-/** The newest warning about something that the failure names. */
+/** The newest word about something that the failure names, if it is a warning: what went well afterwards was not the cause. */
 function namedWarning({ failure, events }: Remains): string | null {
-  const warnings = events
-    .filter((event) => at(event, 'type') === 'Warning')
-    .filter((event) => {
-      const name = text(at(event, 'involvedObject.name'));
-      return name !== '' && failure.includes(name);
-    })
-    .toSorted((a, b) => (timeOf(a) < timeOf(b) ? 1 : -1));
-  const [newest] = warnings;
-  if (newest === undefined) return null;
-  const { kind, name } = {
-    kind: text(at(newest, 'involvedObject.kind')),
-    name: text(at(newest, 'involvedObject.name')),
-  };
-  return `${kind} ${name}: ${text(at(newest, 'reason'))}: ${text(at(newest, 'message'))}`;
+  const newest = new Map<string, object>();
+  for (const event of events) {
+    const name = text(at(event, 'involvedObject.name'));
+    if (name === '' || !failure.includes(name)) continue;
+    const object = `${text(at(event, 'involvedObject.kind'))} ${name}`;
+    const known = newest.get(object);
+    if (known === undefined || timeOf(event) >= timeOf(known)) newest.set(object, event);
+  }
+  for (const [object, event] of newest)
+    if (at(event, 'type') === 'Warning')
+      return `${object}: ${text(at(event, 'reason'))}: ${text(at(event, 'message'))}`;
+  return null;
 }
 
-/** The last error that a component logged about something that the failure names; else the last of all. */
+/** The last error that a component logged about something that the failure names. */
 function loggedError({ failure, logs }: Remains): string | null {
   let last: string | null = null;
-  let named: string | null = null;
   for (const [pod, log] of Object.entries(logs))
     for (const line of log.split('\n')) {
       if (Number(/^\{"level":(\d+)/.exec(line)?.[1] ?? '0') < PINO_ERROR) continue;
-      last = `${pod}: ${line}`;
       const subject = /"(?:key|volume|name|object)":"(?:[^"/]*\/)?([^"/]+)"/.exec(line)?.[1];
-      if (subject !== undefined && failure.includes(subject)) named = last;
+      if (subject !== undefined && failure.includes(subject)) last = `${pod}: ${line}`;
     }
-  return named ?? last;
+  return last;
 }
 
 export function lineThatMatters(remains: Remains): string {

@@ -29,7 +29,11 @@ it('serves every read and write while a replica process is killed, and is health
   const [replica] = (await list('replicas.longhorn.io')).filter((each) => at(each, 'spec.volumeName') === volume);
   if (replica === undefined) throw new Error(`volume ${volume} has no replica`);
   const node = String(at(replica, 'spec.nodeID'));
-  await until('the load runs', 30_000, async () => /[1-9]/.test(await inPod(SPACE, 'load', 'pgrep -c fio || true')));
+  await until(
+    'the load runs',
+    60_000,
+    async () => (await inPod(SPACE, 'load', 'grep -lx fio /proc/[0-9]*/comm || true')) !== '',
+  );
   const [pid] = await processesOf(node, '--replica-instance-name', replica.metadata.name);
   if (pid === undefined) throw new Error(`no process of replica ${replica.metadata.name} on ${node}`);
   await onNode(node, `kill -9 ${pid}`);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { added, nodeInventory, objectInventory, type Inventory } from '../inventory.ts';
 import { allReady, confirmDeletion, setting, uninstall } from '../installation.ts';
-import { list, until } from '../kubectl.ts';
+import { kubectl, list, NAMESPACE, until } from '../kubectl.ts';
 
 const before = JSON.parse(readFileSync(join(process.env['E2E_FOLDER'] ?? '', 'before.json'), 'utf8')) as {
   objects: Inventory;
@@ -14,7 +14,9 @@ const before = JSON.parse(readFileSync(join(process.env['E2E_FOLDER'] ?? '', 'be
 it('is refused while the flag is not set, and nothing is touched', async () => {
   const volumes = (await list('volumes.longhorn.io')).length;
   expect(await setting('deleting-confirmation-flag')).toBe('false');
-  await expect(uninstall()).rejects.toThrow(/pre-delete/);
+  await expect(uninstall()).rejects.toThrow('job longhorn-uninstall failed');
+  const log = await kubectl(['logs', '--namespace', NAMESPACE, '--selector', 'job-name=longhorn-uninstall']);
+  expect(log).toContain('because deleting-confirmation-flag is set to `false`');
   await allReady(60_000);
   expect((await list('volumes.longhorn.io')).length).toBe(volumes);
 });
