@@ -6,21 +6,27 @@ import { nodeNames, onNode } from './nodes.ts';
 export type Inventory = readonly string[];
 
 const OURS = 'longhorn';
-/** Made by Kubernetes itself, or by the tests for as long as they run. */
-const NOT_OURS = ['kube-root-ca.crt'];
+/** Made by Kubernetes itself in every namespace. */
+const OF_THE_NAMESPACE = ['kube-root-ca.crt', 'serviceaccount/default'];
 
 /**
- * Lines with a prefix each: mounts, loop devices, device nodes, sockets, processes, folders of kubelet, files below
- * /var/lib/longhorn but for the data folders. Loop devices are the kernel's: every node shows the same.
+ * Lines with a prefix each: mounts, device nodes, sockets that are listened on, files, processes, holders of devices. Folders
+ * do not count, nor do disks: their replicas and what says that they are disks. Loop devices are the kernel's, which the
+ * nodes share with the whole machine: one that is ours shows as a device node or has a holder.
  */
 const NODE_SCRIPT = `
 grep -h ${OURS} /proc/1/mountinfo | awk '{print "mount " $5}' | sort
-for f in /sys/block/loop*/loop/backing_file; do [ -e "$f" ] && grep -q ${OURS} "$f" && echo "loop $f $(cat $f)"; done
 ls /dev/longhorn 2>/dev/null | sed 's/^/device /'
 awk '/${OURS}/ {print "socket " $NF}' /proc/net/unix | sort -u
-find /var/run/longhorn /var/lib/longhorn /var/lib/kubelet/plugins/driver.longhorn.io /var/lib/kubelet/plugins_registry /var/lib/kubelet/plugins/kubernetes.io/csi -path '*/replicas/*' -prune -o \\( -type f -o -type s -o -type l -o -path '*${OURS}*' -type d \\) -print 2>/dev/null | sed 's/^/file /'
+find /var/run/longhorn /var/lib/longhorn /var/lib/kubelet/plugins/driver.longhorn.io /var/lib/kubelet/plugins_registry /var/lib/kubelet/plugins/kubernetes.io/csi -path '*/replicas/*' -prune -o -name longhorn-disk.cfg -o \\( -type f -o -type s -o -type l \\) -print 2>/dev/null | sed 's/^/file /'
 for d in /proc/[0-9]*; do c=$(tr '\\0' ' ' < $d/cmdline 2>/dev/null) && case "$c" in *${OURS}*) echo "process $c";; esac; grep -qsz LONGHORN_DEVICE_HOLDER $d/environ && echo "holder $c"; done
 true`;
+
+/**
+ * The registrar's socket at the kubelet: the sidecar takes it away when it ends in order, and nobody else may. The kubelet
+ * forgets the driver by the end of the socket's server.
+ */
+const OF_THE_REGISTRAR = 'file /var/lib/kubelet/plugins_registry/driver.longhorn.io-reg.sock';
 
 /** What the nodes hold. */
 export async function nodeInventory(): Promise<Inventory> {
@@ -28,7 +34,7 @@ export async function nodeInventory(): Promise<Inventory> {
   const outputs = await Promise.all(nodes.map((node) => onNode(node, NODE_SCRIPT)));
   return outputs
     .flatMap((output, index) => output.split('\n').map((line) => `${nodes[index]}: ${line}`))
-    .filter((line) => !line.endsWith(': '))
+    .filter((line) => !line.endsWith(': ') && !line.endsWith(OF_THE_REGISTRAR))
     .sort();
 }
 
@@ -50,7 +56,12 @@ export async function objectInventory(): Promise<Inventory> {
     ...(await names([kinds(namespaced), `--namespace=${NAMESPACE}`])),
     ...(await names([kinds(clusterWide)])).filter((line) => line.includes(OURS)),
   ];
-  return all.filter((line) => line !== '' && !NOT_OURS.some((text) => line.endsWith(text))).sort();
+  return all
+    .filter(
+      (line) =>
+        line !== '' && !OF_THE_NAMESPACE.some((text) => line.endsWith(text)) && line !== `namespace/${NAMESPACE}`,
+    )
+    .sort();
 }
 
 /** Lines of `after` that `before` has not. */

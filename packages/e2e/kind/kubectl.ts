@@ -1,9 +1,11 @@
 /** kubectl and helm as the tests use them: against the cluster of KUBECONFIG, with a limit to every call. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { run } from '../src/shell.ts';
 import { waitFor } from '../src/wait.ts';
 
 export const NAMESPACE = 'longhorn-system';
 const CALL_MS = 60_000;
+const PAUSE_MS = 1_000;
 
 /** Any object of the cluster; tests read it by path with `at`. */
 export interface KubeObject {
@@ -66,11 +68,23 @@ export async function rest(method: 'GET' | 'POST', path: string, body: object = 
 }
 
 /** Waits until a probe of objects holds; the deadline's message ends with what was seen. */
-export async function until<T>(
+export function until<T>(
   what: string,
   timeoutMs: number,
   probe: () => Promise<T | null | false>,
   seen: () => Promise<string> = () => Promise.resolve(''),
 ): Promise<T> {
-  return waitFor(what, timeoutMs, probe, seen);
+  // Each look starts a program: looking all the time would take the processor from what is waited for.
+  const paced = async (): Promise<T | null | false> => {
+    try {
+      const found = await probe();
+      if (found !== null && found !== false) return found;
+    } catch (error) {
+      await delay(PAUSE_MS);
+      throw error;
+    }
+    await delay(PAUSE_MS);
+    return null;
+  };
+  return waitFor(what, timeoutMs, paced, seen);
 }
