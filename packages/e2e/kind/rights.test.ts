@@ -41,7 +41,7 @@ it('finds what nothing used, but for exceptions, and exceptions that are used af
       line('get', null, 'nodes', null),
       line('list', null, 'pods', null),
       line('update', 'longhorn.io', 'volumes', 'status'),
-    ].join('\n'),
+    ].join('\n') + '\n{"user":',
   );
   expect(unusedRights(grantedRights([ROLE]), requests, [/^core nodes list$/, /volumes/])).toEqual({
     unused: ['core pods get'],

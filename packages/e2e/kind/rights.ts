@@ -31,11 +31,11 @@ export function grantedRights(roles: readonly object[]): Right[] {
   return [...rights].sort();
 }
 
-/** Events of audit.k8s.io, one a line. Requests that name no resource are left out. */
+/** Events of audit.k8s.io, one a line, the last of which may still be written. Requests that name no resource are left out. */
 export function parseAudit(lines: string): AuditedRequest[] {
   return lines
     .split('\n')
-    .filter((line) => line !== '')
+    .slice(0, -1)
     .flatMap((line) => {
       const entry: unknown = JSON.parse(line);
       const resource = text(at(entry, 'objectRef.resource'));

@@ -14,7 +14,16 @@ interface Role {
 }
 
 async function chartRoles(): Promise<Role[]> {
-  const text = await run('helm', ['template', 'longhorn', join(ROOT, 'charts/longhorn'), '--namespace', NAMESPACE]);
+  const args = [
+    'template',
+    'longhorn',
+    join(ROOT, 'charts/longhorn'),
+    '--namespace',
+    NAMESPACE,
+    '--kube-version',
+    '1.34.0',
+  ];
+  const text = await run('helm', args);
   const objects = parseAllDocuments(text).map((document) => document.toJSON() as Role | null);
   return objects.filter((object) => object !== null).filter(({ kind }) => kind === 'Role' || kind === 'ClusterRole');
 }
