@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { at } from '../../src/kube.ts';
 import { apply, dropNamespace, get, inPod, kubectl, makeNamespace, until } from '../kubectl.ts';
-import { claim, DATA, DEVICE, events, pod, podReady } from '../workloads.ts';
+import { onNode } from '../nodes.ts';
+import { claim, DATA, deletePod, DEVICE, events, pod, podReady } from '../workloads.ts';
 
 const SPACE = 'e2e-expansion';
 const GIB = 2 ** 30;
@@ -24,6 +25,15 @@ afterAll(async () => {
   await dropNamespace(SPACE);
   await kubectl(['delete', 'storageclass', 'e2e-ext4', 'e2e-xfs', '--ignore-not-found']);
 });
+
+const CAP_SYS_RESOURCE = 24n;
+
+/** Only ext4 asks for this capability to grow while it is mounted; some machines have it in no container. */
+async function mayGrowMounted(namespace: string, name: string): Promise<boolean> {
+  const node = String(at(await get('pod', name, namespace), 'spec.nodeName'));
+  const bounds = await onNode(node, "awk '/^CapBnd:/ {print $2}' /proc/1/status");
+  return ((BigInt(`0x${bounds.trim()}`) >> CAP_SYS_RESOURCE) & 1n) === 1n;
+}
 
 const CASES = [
   { name: 'ext4', storageClass: 'e2e-ext4', isBlock: false },
@@ -49,13 +59,22 @@ it.each(CASES)('grows $name under writes', async ({ name, storageClass, isBlock 
     JSON.stringify({ spec: { resources: { requests: { storage: '3Gi' } } } }),
   ]);
   const sizeOf = isBlock ? `blockdev --getsize64 ${DEVICE}` : `df --block-size=1 --output=size ${DATA} | tail -1`;
+  const isLarge = async (): Promise<boolean> => Number(await inPod(SPACE, name, sizeOf)) > 2.5 * GIB;
+  const mustRemount = name === 'ext4' && !(await mayGrowMounted(SPACE, name));
   await until(
     `${name} has 3 GiB in its pod`,
     120_000,
-    async () => Number(await inPod(SPACE, name, sizeOf)) > 2.5 * GIB,
+    async () => mustRemount || isLarge(),
     () => events(SPACE, name),
   );
   await load;
+  if (mustRemount) {
+    console.warn('ext4 grows with the next mount: this machine has no CAP_SYS_RESOURCE in containers');
+    await deletePod(SPACE, name);
+    await apply(SPACE, [pod(name, { claims: { [name]: volume } })]);
+    await podReady(SPACE, name);
+    expect(await isLarge()).toBe(true);
+  }
   await until(
     'the claim says so',
     60_000,
