@@ -46,11 +46,11 @@ it('names the ticket of a person who has attached the volume on another node', a
   const volume = await volumeOf(SPACE, 'data');
   await volumeIs(volume, { state: 'detached' });
   const ticket = 'by-hand';
-  await rest('POST', `volumes/${volume}?action=attach`, {
-    hostId: nodeAt(2),
-    attacherType: 'longhorn-api',
-    attachmentID: ticket,
-  });
+  const hold = { hostId: nodeAt(2), attacherType: 'longhorn-api', attachmentID: ticket };
+  // Refused while the node's engine image is not ready, which a busy machine shows now and then.
+  await until('the volume can be attached by hand', 60_000, () =>
+    rest('POST', `volumes/${volume}?action=attach`, hold),
+  );
   await volumeIs(volume, { state: 'attached', currentNodeID: nodeAt(2) });
   await apply(SPACE, [pod('third', { claims: { data: 'file system' }, node: nodeAt(0) })]);
   await eventOf('third', new RegExp(`FailedAttachVolume.*${nodeAt(2)}`));
