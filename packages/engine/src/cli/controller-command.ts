@@ -26,6 +26,8 @@ export interface ControllerFlags {
   readonly ioHoldTimeout: number;
   readonly blockdevDriver: string;
   readonly nbdListen: string;
+  readonly iscsiListen: string;
+  readonly iscsiChapFile: string;
 }
 
 const VOLUME_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
@@ -68,6 +70,8 @@ export async function runControllerCommand(
     openFrontend: frontendOpener({
       blockdevDriver: driverOf(flags),
       nbdListen: flags.nbdListen,
+      iscsiListen: flags.iscsiListen,
+      iscsiChapFile: flags.iscsiChapFile,
       podIp,
       runDir,
     }),

@@ -19,7 +19,7 @@ function addController(program: Command): void {
     .option('--listen <address>', 'gRPC address', 'localhost:9501')
     .option('--size <size>', 'nominal volume size', parseSize)
     .option('--current-size <size>', 'volume size before a pending expansion', parseSize)
-    .option('--frontend <name>', 'tgt-blockdev, socket, nbd or none', '')
+    .option('--frontend <name>', 'tgt-blockdev, tgt-iscsi, socket, nbd or none', '')
     .addOption(new Option('--enable-backend <name>', 'tcp').argParser(collect).default(['tcp']))
     .option('--replica <address>', 'may be given several times', collect)
     .addOption(booleanOption('--upgrade', 'take the frontend over from a running engine'))
@@ -36,6 +36,12 @@ function addController(program: Command): void {
     .option('--io-hold-timeout <seconds>', 'I/O waits for replicas at most this long; 0 = for ever', parseCount, 300)
     .option('--blockdev-driver <driver>', 'how tgt-blockdev is made: auto, fuse or nbd', 'auto')
     .option('--nbd-listen <address>', 'HOST:PORT of the nbd frontend', '')
+    .option('--iscsi-listen <address>', 'HOST:PORT of the tgt-iscsi frontend', '')
+    .option(
+      '--iscsi-chap-file <path>',
+      'JSON file with user, secret and, for mutual CHAP, targetUser, targetSecret',
+      '',
+    )
     .action(async (volume: string | undefined, _options: unknown, command: Command) => {
       const { runControllerCommand } = await import('./controller-command.ts');
       const { engineInstanceName } = command.optsWithGlobals<{ engineInstanceName: string }>();

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import type { OpenFrontend } from '../controller/frontend-control.ts';
+import type { BlockTarget, Frontend } from '../frontend/frontend.ts';
 
 export type BlockdevDriver = 'auto' | 'fuse' | 'nbd';
 
@@ -9,12 +10,16 @@ export interface FrontendOptions {
   readonly blockdevDriver: BlockdevDriver;
   /** `HOST:PORT` of the `nbd` frontend; "" = a free port of the pod's address */
   readonly nbdListen: string;
+  /** `HOST:PORT` of the `tgt-iscsi` frontend; "" = upstream's port of the pod's address, or one of this volume's own */
+  readonly iscsiListen: string;
+  /** file with the CHAP accounts of `tgt-iscsi`; "" = none */
+  readonly iscsiChapFile: string;
   readonly podIp: string;
   readonly runDir: string;
 }
 
 /** Frontend names of upstream that this engine serves, and `nbd`. */
-export const FRONTEND_NAMES = ['tgt-blockdev', 'socket', 'nbd'] as const;
+export const FRONTEND_NAMES = ['tgt-blockdev', 'tgt-iscsi', 'socket', 'nbd'] as const;
 
 /** Throws upstream's words for a name that is none. */
 export function assertFrontendName(name: string): void {
@@ -38,6 +43,7 @@ export function frontendOpener(options: FrontendOptions): OpenFrontend {
       const listen = bindAddress(options.nbdListen === '' ? ':0' : options.nbdListen, options.podIp);
       return openNbdFrontend({ target: core, exportName: volumeName, listen });
     }
+    if (name === 'tgt-iscsi') return openIscsi(options, core, volumeName);
     const driver = await chooseDriver(options.blockdevDriver);
     if (driver === 'fuse') {
       const { openBlockdevFrontend } = await import('../frontend/fuse/blockdev-frontend.ts');
@@ -52,6 +58,17 @@ export function frontendOpener(options: FrontendOptions): OpenFrontend {
       nbdSessionLeft(volumeName, options.runDir) ?? newNbdSession(volumeName, options.runDir, context.options.epoch);
     return openNbdFrontend({ target: core, exportName: volumeName, listen: { unixPath } });
   };
+}
+
+async function openIscsi(options: FrontendOptions, target: BlockTarget, volumeName: string): Promise<Frontend> {
+  const { openIscsiFrontend, portsOf } = await import('../frontend/iscsi/iscsi-frontend.ts');
+  const { readChapFile } = await import('../frontend/iscsi/chap-file.ts');
+  const { deviceLogger } = await import('./device-log.ts');
+  const { bindAddress } = await import('@longhorn/shared-types/grpc/address');
+  const { host, port } = bindAddress(options.iscsiListen === '' ? ':0' : options.iscsiListen, options.podIp);
+  const chap = options.iscsiChapFile === '' ? null : readChapFile(options.iscsiChapFile);
+  const ports = options.iscsiListen === '' ? portsOf(volumeName) : [port];
+  return openIscsiFrontend({ target, volumeName, host, ports, chap, logger: deviceLogger() });
 }
 
 export async function chooseDriver(wanted: BlockdevDriver): Promise<'fuse' | 'nbd'> {

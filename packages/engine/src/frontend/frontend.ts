@@ -45,7 +45,7 @@ export const FRAME_HEADROOM = 26;
 
 /** One way to reach a volume; each lives in a folder of its own and exports one `open…Frontend` function. */
 export interface Frontend {
-  /** upstream's name: `socket`, `tgt-blockdev`; ours: `nbd` */
+  /** upstream's name: `socket`, `tgt-blockdev`, `tgt-iscsi`; ours: `nbd` */
   readonly name: string;
   /** what users connect to; "" while down */
   endpoint(): string;

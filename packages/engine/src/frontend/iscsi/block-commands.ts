@@ -7,6 +7,7 @@ import { SCSI, SENSE } from '../../protocol/scsi.ts';
 import { cdbBlocks, cdbIsFua, cdbLba, cdbProtects } from './cdb.ts';
 import { type CommandResult, done, failed, senseOfErrno } from './command-result.ts';
 import {
+  COMPARE_BLOCKS_MAX,
   ISCSI_TRANSFER_MAX,
   JOB_PIECE_BYTES,
   SECTOR_BYTES,
@@ -48,7 +49,11 @@ function dataProblem(data: Buffer, takesBytes: number): CommandResult | null {
 export async function compareAndWrite(unit: LogicalUnit, cdb: Buffer, data: Buffer): Promise<CommandResult> {
   const length = cdbBlocks(cdb, 0) * SECTOR_BYTES;
   const problem = rangeProblem(unit, cdb) ?? dataProblem(data, 2 * length);
-  if (problem !== null || length === 0) return problem ?? done();
+  if (problem !== null) return problem;
+  // Both halves, neither more nor less: with a length that is not sure, nothing is compared.
+  if (data.length > 2 * length || cdbBlocks(cdb, 0) > COMPARE_BLOCKS_MAX)
+    return failed(SENSE.INVALID_FIELD_IN_CDB, 2 * length);
+  if (length === 0) return done();
   const offset = cdbLba(cdb, 0) * SECTOR_BYTES;
   return alone(unit, offset, length, async () => {
     const found = Buffer.allocUnsafeSlow(length);
@@ -117,17 +122,20 @@ async function verifyBlocks(
 
 /** WRITE AND VERIFY: the data is on stable storage before it is read back, and with BYTCHK compared. */
 export async function writeAndVerify(unit: LogicalUnit, cdb: Buffer, data: Buffer): Promise<CommandResult> {
-  const length = cdbBlocks(cdb, 0) * SECTOR_BYTES;
+  const takes = cdbBlocks(cdb, 0) * SECTOR_BYTES;
   const check = ((cdb[1] as number) >> 1) & 3;
   if (check > 1) return INVALID;
-  const problem = rangeProblem(unit, cdb) ?? dataProblem(data, length);
-  if (problem !== null || length === 0) return problem ?? done();
+  const problem = rangeProblem(unit, cdb);
+  if (problem !== null) return problem;
+  if (takes > ISCSI_TRANSFER_MAX) return INVALID;
+  const length = Math.min(takes, data.length);
+  if (length === 0) return done(undefined, takes);
   const offset = cdbLba(cdb, 0) * SECTOR_BYTES;
   return alone(unit, offset, length, async () => {
     const errno = await unit.io.write(offset, data.subarray(0, length), true);
-    if (errno !== 0) return failed(senseOfErrno(errno, false), length);
+    if (errno !== 0) return failed(senseOfErrno(errno, false), takes);
     const result = await verifyBlocks(unit, offset, length, check === 0 ? null : data.subarray(0, length));
-    return { ...result, takesBytes: length };
+    return { ...result, takesBytes: takes };
   });
 }
 
@@ -147,7 +155,8 @@ export async function writeSame(unit: LogicalUnit, cdb: Buffer, data: Buffer): P
   if (problem !== null) return problem;
   if (length === 0 || length > WRITE_SAME_BYTES_MAX) return INVALID;
   // One block, neither more nor less.
-  if (data.length !== takes) return failed(data.length < takes ? SENSE.INVALID_FIELD_IN_UNIT : SENSE.INVALID_FIELD_IN_CDB, takes);
+  if (data.length !== takes)
+    return failed(data.length < takes ? SENSE.INVALID_FIELD_IN_UNIT : SENSE.INVALID_FIELD_IN_CDB, takes);
   const offset = cdbLba(cdb, 0) * SECTOR_BYTES;
   return alone(unit, offset, length, async () => {
     const pattern = Buffer.alloc(Math.min(length, JOB_PIECE_BYTES), hasNoData ? 0 : data);

@@ -1,15 +1,7 @@
 /** Every command but plain READ, WRITE and SYNCHRONIZE CACHE, which a connection serves itself. */
 import { Buffer } from 'node:buffer';
 import { READ_CAPACITY_16, REPORT_SUPPORTED_OPCODES, SCSI, SENSE, senseData } from '../../protocol/scsi.ts';
-import {
-  compareAndWrite,
-  orWrite,
-  prefetch,
-  unmap,
-  verify,
-  writeAndVerify,
-  writeSame,
-} from './block-commands.ts';
+import { compareAndWrite, orWrite, prefetch, unmap, verify, writeAndVerify, writeSame } from './block-commands.ts';
 import { type CommandResult, done, failed } from './command-result.ts';
 import { inquiry } from './inquiry.ts';
 import { ISCSI_LUN, PHYSICAL_BYTES, SECTOR_BYTES } from './limits.ts';
@@ -59,7 +51,7 @@ export function accessOf(opcode: number): Access {
 
 /** Commands at LUN 0, which has no blocks, and at LUNs that do not exist. */
 export function executeElsewhere(unit: LogicalUnit, lun: number, cdb: Buffer): CommandResult {
-  switch (cdb[0]) {
+  switch (cdb[0] as number) {
     case SCSI.INQUIRY:
       return inquiry(cdb, lun, unit.targetName);
     case SCSI.REPORT_LUNS:
@@ -80,7 +72,7 @@ export function execute(
   cdb: Buffer,
   data: Buffer,
 ): CommandResult | Promise<CommandResult> {
-  switch (cdb[0]) {
+  switch (cdb[0] as number) {
     case SCSI.TEST_UNIT_READY:
       return done();
     case SCSI.REQUEST_SENSE:
@@ -106,9 +98,7 @@ export function execute(
     case SCSI.RELEASE_6:
       // Third parties and extents are long gone.
       if (((cdb[1] as number) & 0x1f) !== 0) return failed(SENSE.INVALID_FIELD_IN_CDB);
-      return cdb[0] === SCSI.RESERVE_6
-        ? unit.reservations.reserve6(nexus.id)
-        : unit.reservations.release6(nexus.id);
+      return cdb[0] === SCSI.RESERVE_6 ? unit.reservations.reserve6(nexus.id) : unit.reservations.release6(nexus.id);
     case SCSI.PERSISTENT_RESERVE_IN:
       return reserveIn(unit, cdb);
     case SCSI.PERSISTENT_RESERVE_OUT:
@@ -119,7 +109,7 @@ export function execute(
 }
 
 function executeBlocks(unit: LogicalUnit, cdb: Buffer, data: Buffer): CommandResult | Promise<CommandResult> {
-  switch (cdb[0]) {
+  switch (cdb[0] as number) {
     case SCSI.COMPARE_AND_WRITE:
       return compareAndWrite(unit, cdb, data);
     case SCSI.ORWRITE:

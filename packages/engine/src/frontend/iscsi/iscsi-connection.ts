@@ -6,7 +6,7 @@
  *   the protocol ends the connection (error recovery level 0). The initiator logs in anew and sends again what was not answered.
  * - Commands, payload bytes and bytes to come are bounded; who is asked (NOP-In) and says nothing is given up.
  */
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { crc32c } from '../../protocol/crc32c.ts';
 import {
@@ -237,11 +237,7 @@ export class IscsiConnection implements RequestParser, UnitConnection {
   private dispatch(runner: TaskRunner, chunk: Chunk, at: number, dataAt: number, dataBytes: number): boolean {
     const from = chunk.buffer;
     const opcode = pduOpcode(from, at);
-    if (opcode === OP_DATA_OUT) {
-      const taken = runner.takeData(from, at, dataAt, dataBytes);
-      if (taken < 0) this.stream.hangUp('data out of order');
-      return taken > 0;
-    }
+    if (opcode === OP_DATA_OUT) return runner.takeData(from, at, dataAt, dataBytes);
     const isCommand =
       opcode === OP_NOP_OUT ||
       opcode === OP_SCSI_COMMAND ||
@@ -258,15 +254,15 @@ export class IscsiConnection implements RequestParser, UnitConnection {
       if (this.sender.isInWindow(pduCmdSn(from, at))) this.stream.hangUp('a command is missing');
       return !this.stream.isClosed;
     }
-    const isRefused = opcode === OP_SCSI_COMMAND && this.nexus !== null;
-    const admission = isRefused ? runner.admit(from, at, dataBytes) : 1;
-    if (admission === 0) return false;
+    const isScsi = opcode === OP_SCSI_COMMAND && this.nexus !== null;
+    const admission = isScsi ? runner.admit(from, at, dataBytes) : true;
+    if (admission === false) return false;
     if (!isImmediate) this.sender.expCmdSn = (this.sender.expCmdSn + 1) >>> 0;
     if (opcode !== OP_SCSI_COMMAND) {
       this.takeOther(opcode, runner, from, at, dataAt, dataBytes);
     } else if (this.nexus === null) {
       this.sender.reject(from, at, REJECT_PROTOCOL_ERROR);
-    } else if (admission === 2) {
+    } else if (admission === 'too many') {
       runner.refuse(from, at);
     } else if (!runner.take(chunk, at, dataAt, dataBytes)) {
       this.stream.hangUp('a command breaks the protocol');
@@ -376,7 +372,7 @@ export class IscsiConnection implements RequestParser, UnitConnection {
       case TMF_LOGICAL_UNIT_RESET:
       case TMF_TARGET_WARM_RESET:
       case TMF_TARGET_COLD_RESET:
-        unit.reset(this.nexus, ended);
+        unit.reset(ended);
         return TMF_COMPLETE;
       default:
         return TMF_NOT_SUPPORTED;

@@ -4,7 +4,7 @@
  * A session survives the engine as far as its initiator does: that logs in anew to the same name and address, is told so by a
  * unit attention, and sends again what was not answered. Registrations and reservations live as long as the frontend.
  */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { SENSE } from '../../protocol/scsi.ts';
@@ -12,7 +12,15 @@ import type { BlockTarget, Frontend } from '../frontend.ts';
 import { PayloadBudget } from '../stream/payload-budget.ts';
 import type { ChapOptions } from './chap.ts';
 import { IscsiConnection } from './iscsi-connection.ts';
-import { ISCSI_CONNECTIONS_MAX, ISCSI_LUN, ISCSI_PAYLOAD_BYTES_TOTAL, ISCSI_TICK_MS } from './limits.ts';
+import {
+  ISCSI_CONNECTIONS_MAX,
+  ISCSI_LUN,
+  ISCSI_PAYLOAD_BYTES_TOTAL,
+  ISCSI_PORT,
+  ISCSI_TICK_MS,
+  OWN_PORT_TRIES,
+  OWN_PORTS,
+} from './limits.ts';
 import { LogicalUnit } from './logical-unit.ts';
 import type { LoginOptions, SessionIdentity } from './login.ts';
 import { LOGIN } from './login.ts';
@@ -31,6 +39,16 @@ export interface IscsiFrontendOptions {
 /** Upstream's name of a volume's target. */
 export const targetNameOf = (volumeName: string): string =>
   `iqn.2019-10.io.longhorn:${volumeName.replaceAll('_', ':')}`;
+
+/**
+ * Ports to try: upstream's, then those that follow from the name. Each volume has an engine of its own, and only one of a node can
+ * have the first; which other one it is stays the same, so that initiators find the next engine.
+ */
+export function portsOf(volumeName: string): number[] {
+  const hash = createHash('sha256').update(volumeName).digest().readUInt32BE(0);
+  const own = Array.from({ length: OWN_PORT_TRIES }, (_, i) => ISCSI_PORT + 1 + ((hash + i) % OWN_PORTS));
+  return [ISCSI_PORT, ...own];
+}
 
 /** Opens the target; rejects when none of the ports can be listened on. */
 export async function openIscsiFrontend(options: IscsiFrontendOptions): Promise<Frontend> {
@@ -79,7 +97,7 @@ export async function openIscsiFrontend(options: IscsiFrontendOptions): Promise<
     name: 'tgt-iscsi',
     endpoint: () => (isClosed ? '' : endpoint),
     expand() {
-      unit.attend(SENSE.CAPACITY_CHANGED, null);
+      unit.attend(SENSE.CAPACITY_CHANGED);
       return Promise.resolve();
     },
     async close() {

@@ -5,6 +5,9 @@ import { STREAM_CHUNK_BYTES, STREAM_ROOM_MIN } from '../stream/limits.ts';
 import { PDU_HEADER_BYTES } from '../../protocol/iscsi-pdu.ts';
 
 export const ISCSI_PORT = 3260;
+/** Ports above it, for volumes whose node has another one at the first; and how many of them are tried. */
+export const OWN_PORTS = 1000;
+export const OWN_PORT_TRIES = 16;
 export const ISCSI_LUN = 1;
 /** Logical blocks are those of upstream's target. */
 export const SECTOR_BYTES = 512;
@@ -51,12 +54,12 @@ export const ISCSI_PING_TICKS = 3;
 /** What a nexus has not been told yet. */
 export const ISCSI_UNIT_ATTENTIONS_MAX = 8;
 
-/** Blocks of a COMPARE AND WRITE (its CDB has one byte for it). */
-export const COMPARE_BLOCKS_MAX = 255;
+/** Blocks of a COMPARE AND WRITE. */
+export const COMPARE_BLOCKS_MAX = 128;
 export const UNMAP_DESCRIPTORS_MAX = 256;
 /** Of one WRITE SAME, and of all ranges of one UNMAP. */
-export const WRITE_SAME_BYTES_MAX = 32 << 20;
-export const UNMAP_BYTES_MAX = 32 * 1024 * 1024 * 1024;
+export const WRITE_SAME_BYTES_MAX = 16 << 20;
+export const UNMAP_BYTES_MAX = 512 << 20;
 /** Advertised as the transfer that goes best. */
 export const PIECE_BYTES = 1 << 20;
 /** Repeated writes and verifications are worked on in pieces of this much. */

@@ -49,17 +49,17 @@ export class LogicalUnit {
     return { id: `${initiatorName},i,0x${isid}`, initiatorName, isid, attentions: [SENSE.POWER_ON] };
   }
 
-  /** All nexuses but one (null: all) learn something. */
-  attend(sense: number, except: Nexus | null): void {
+  /** All nexuses learn something. */
+  attend(sense: number): void {
     for (const { nexus } of this.connections) {
-      if (nexus !== null && nexus !== except) addAttention(nexus, sense);
+      if (nexus !== null) addAttention(nexus, sense);
     }
   }
 
-  /** The unit is reset: tasks of all connections end, and with them what RESERVE(6) gave. */
-  reset(by: Nexus | null, ended: () => void): void {
+  /** The unit is reset: tasks of all connections end, and with them what RESERVE(6) gave. Every nexus learns of it. */
+  reset(ended: () => void): void {
     this.reservations.dropReserve6(null);
-    this.attend(SENSE.RESET_OCCURRED, by);
+    this.attend(SENSE.RESET_OCCURRED);
     this.abortTasksOf([...this.connections], ended);
   }
 

@@ -55,7 +55,7 @@ import {
   KIND_WRITE,
   TASK_GATHERING,
   TASK_RUNNING,
-  TaskTable,
+  type TaskTable,
 } from './task-table.ts';
 
 const CDB_AT = 32;
@@ -124,27 +124,27 @@ export class TaskRunner implements CompletionSink {
   // SCSI commands
 
   /**
-   * Whether the command at `at` can be taken now: 0 = it waits in the socket, until a range is unlocked or payloads have
-   * ended; 1 = take it; 2 = refuse it as one too many, since this connection's own data comes behind it.
+   * Whether the command at `at` can be taken now; false: it waits in the socket, until a range is unlocked or payloads have
+   * ended. `too many`: it is refused, since it cannot wait: data of this connection's own commands comes behind it.
    */
-  admit(from: Buffer, at: number, dataBytes: number): number {
-    if (this.tasks.freeCount === 0) return 2;
+  admit(from: Buffer, at: number, dataBytes: number): boolean | 'too many' {
+    if (this.tasks.freeCount === 0) return 'too many';
     const kind = kindOf(from[at + CDB_AT] as number);
     const needs = this.payloadOf(from, at);
     const isGathered = (pduFlags(from, at) & COMMAND_WRITE) !== 0 && dataBytes < needs;
-    if (isGathered && this.tasks.gatherBytes + needs > ISCSI_GATHER_BYTES_MAX) return 2;
+    if (isGathered && this.tasks.gatherBytes + needs > ISCSI_GATHER_BYTES_MAX) return 'too many';
     if (kind === KIND_WRITE && this.isLocked(from, at)) return this.waits();
     if (needs === 0 || this.budget.take(this.stream, needs)) {
       if (needs > 0) this.budget.release(needs);
-      return 1;
+      return true;
     }
-    if (this.tasks.gathering > 0) return 2;
+    if (this.tasks.gathering > 0) return 'too many';
     return this.waits();
   }
 
-  private waits(): 0 {
+  private waits(): false {
     this.stream.stall();
-    return 0;
+    return false;
   }
 
   /** Bytes that a command at the disk keeps in memory. */
@@ -189,7 +189,12 @@ export class TaskRunner implements CompletionSink {
     tasks.lun[slot] = pduLun(from, at);
     tasks.expected[slot] = expected;
     from.copy(tasks.cdb(slot), 0, at + CDB_AT, at + CDB_AT + 16);
-    const kind = this.judge(slot);
+    // Other LUNs take no data: what came with the command, or comes behind it, is passed over.
+    if (tasks.lun[slot] !== ISCSI_LUN) {
+      this.runJob(slot, NO_DATA);
+      return true;
+    }
+    const kind = this.judge(slot, flags);
     if (kind === 0) return true;
     tasks.kind[slot] = kind;
     if (kind === KIND_READ) this.startRead(slot);
@@ -200,11 +205,10 @@ export class TaskRunner implements CompletionSink {
   }
 
   /** What kind of command is to be done; 0 = it has been answered. Of a plain one, the range is noted. */
-  private judge(slot: number): number {
+  private judge(slot: number, flags: number): number {
     const { tasks, nexus, unit } = this;
     const cdb = tasks.cdb(slot);
     const opcode = cdb[0] as number;
-    if (tasks.lun[slot] !== ISCSI_LUN) return KIND_JOB;
     if (nexus.attentions.length > 0 && !ignoresAttention(opcode)) {
       return this.fail(slot, nexus.attentions.shift() ?? SENSE.POWER_ON);
     }
@@ -218,14 +222,14 @@ export class TaskRunner implements CompletionSink {
     if (kind !== KIND_FLUSH && cdbProtects(cdb, 0)) return this.fail(slot, SENSE.INVALID_FIELD_IN_CDB);
     if (!unit.has(lba, blocks)) return this.fail(slot, SENSE.LBA_OUT_OF_RANGE);
     if (kind === KIND_FLUSH) return kind;
+    // A length in the other direction is none.
+    if ((flags & (kind === KIND_READ ? COMMAND_READ : COMMAND_WRITE)) === 0) tasks.expected[slot] = 0;
     const transfer = blocks * SECTOR_BYTES;
     if (transfer > ISCSI_TRANSFER_MAX) return this.fail(slot, SENSE.INVALID_FIELD_IN_CDB);
     tasks.transfer[slot] = transfer;
     tasks.offset[slot] = lba * SECTOR_BYTES;
     tasks.length[slot] = Math.min(transfer, tasks.expected[slot] as number);
     tasks.isFua[slot] = cdbIsFua(cdb, 0) ? 1 : 0;
-    // Less data than the command writes: nothing is written, rather than a part.
-    if (kind === KIND_WRITE && tasks.length[slot] < transfer) return this.fail(slot, SENSE.INVALID_FIELD_IN_UNIT);
     if (tasks.length[slot] === 0) return this.answer(slot, STATUS_GOOD, SENSE.NONE, null);
     return kind;
   }
@@ -259,7 +263,7 @@ export class TaskRunner implements CompletionSink {
     tasks.chunk[slot] = into;
     tasks.start[slot] = start;
     let pduAt = start;
-    for (let at = 0; at < length; ) {
+    for (let at = 0; at < length;) {
       const bytes = this.segment(at, length);
       tasks.pieces[slot] = (tasks.pieces[slot] as number) + 1;
       const offset = (tasks.offset[slot] as number) + at;
@@ -364,32 +368,36 @@ export class TaskRunner implements CompletionSink {
     this.stream.replies.add(reply, at, sender.seal(reply.buffer, at, 0));
   }
 
-  /** Takes a Data-Out: NOT_YET = it waits in the socket, -1 = it breaks the protocol, else it is done with. */
-  takeData(from: Buffer, at: number, dataAt: number, dataBytes: number): number {
+  /** Takes a Data-Out; false: it waits in the socket. Data out of order ends its command, of which nothing is done then. */
+  takeData(from: Buffer, at: number, dataAt: number, dataBytes: number): boolean {
     const { tasks } = this;
     const slot = tasks.find(pduTaskTag(from, at));
     // Of a command that was refused or aborted meanwhile.
-    if (slot < 0 || tasks.state[slot] !== TASK_GATHERING) return 1;
-    if (pduTransferTag(from, at) !== tasks.transferTag[slot]) return 1;
+    if (slot < 0 || tasks.state[slot] !== TASK_GATHERING) return true;
+    if (pduTransferTag(from, at) !== tasks.transferTag[slot]) return true;
     const received = tasks.received[slot] as number;
     const wanted = tasks.wanted[slot] as number;
     const isRight =
       pduDataSn(from, at) === tasks.dataSn[slot] &&
       pduBufferOffset(from, at) === received &&
       received + dataBytes <= (tasks.burstEnd[slot] as number);
-    if (!isRight) return -1;
+    if (!isRight) {
+      this.endGather(slot);
+      this.fail(slot, SENSE.DATA_OUT_OF_ORDER);
+      return true;
+    }
     const isFinal = (pduFlags(from, at) & FINAL) !== 0;
     const isComplete = isFinal && received + dataBytes >= wanted;
-    if (isComplete && tasks.kind[slot] === KIND_WRITE && this.isSlotLocked(slot)) return this.stream.stall();
+    if (isComplete && tasks.kind[slot] === KIND_WRITE && this.isSlotLocked(slot)) return this.waits();
     const target = (tasks.chunk[slot] as Chunk).buffer;
     const useful = Math.max(0, Math.min(dataBytes, wanted - received));
     from.copy(target, (tasks.start[slot] as number) + received, dataAt, dataAt + useful);
     tasks.received[slot] = received + dataBytes;
     tasks.dataSn[slot] = (tasks.dataSn[slot] as number) + 1;
-    if (!isFinal) return 1;
+    if (!isFinal) return true;
     if (!isComplete) {
       this.sendR2t(slot);
-      return 1;
+      return true;
     }
     this.endGather(slot);
     tasks.state[slot] = TASK_RUNNING;
@@ -399,7 +407,7 @@ export class TaskRunner implements CompletionSink {
     } else {
       this.run(slot, wanted);
     }
-    return 1;
+    return true;
   }
 
   private isSlotLocked(slot: number): boolean {

@@ -1,0 +1,95 @@
+/** Initiators of others against the target: libiscsi's conformance suite, and qemu. Each is left out where it is not installed. */
+import { Buffer } from 'node:buffer';
+import { execFile, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { Frontend } from '../frontend.ts';
+import { MemoryTarget } from '../nbd/test/memory-target.ts';
+import { openIscsiFrontend } from './iscsi-frontend.ts';
+
+const run = promisify(execFile);
+const MIB = 1 << 20;
+const isInstalled = (...command: [string, ...string[]]): boolean => {
+  const [program, ...args] = command;
+  return spawnSync(program, args).error === undefined;
+};
+const hasSuite = isInstalled('iscsi-test-cu', '--help');
+const hasQemu = (spawnSync('qemu-img', ['--help'], { encoding: 'utf8' }).stdout ?? '').includes('iscsi');
+
+let target: MemoryTarget;
+let frontend: Frontend;
+
+beforeEach(async () => {
+  target = new MemoryTarget(256 * MIB);
+  frontend = await openIscsiFrontend({
+    target,
+    volumeName: 'vol',
+    host: '127.0.0.1',
+    ports: [0],
+    chap: null,
+    logger: pino({ level: 'silent' }),
+  });
+});
+
+afterEach(() => frontend.close());
+
+/** What the suite may leave out, and why. */
+const SKIPS: readonly { text: string; why: string }[] = [
+  { text: 'EXTENDEDCOPY is not implemented', why: 'copy offload is none of upstream’s commands' },
+  { text: 'RECEIVE_COPY_RESULTS is not implemented', why: 'as above' },
+  { text: 'RECEIVECOPYRESULT is not implemented', why: 'as above' },
+  { text: 'GETLBASTATUS is not implemented', why: 'which blocks are mapped is known to the replicas alone' },
+  { text: 'GET_LBA_STATUS is not implemented', why: 'as above' },
+  { text: 'WRITEATOMIC16 is not implemented', why: 'no atomic write is promised beyond a block' },
+  { text: 'READDEFECTDATA10 is not implemented', why: 'there is no medium with defects' },
+  { text: 'READDEFECTDATA12 is not implemented', why: 'as above' },
+  { text: 'REPORT_SUPPORTED_OPCODES is not implemented', why: 'how the suite words the refusal that it asked for' },
+  { text: '--allow-sanitize flag is not set', why: 'SANITIZE is not served, and the suite not told to try' },
+  { text: 'Logical unit is not removable', why: 'a disk that stays' },
+  { text: 'Media is not removable', why: 'as above' },
+  { text: 'Logical unit is not write-protected', why: 'a disk that can be written' },
+  { text: 'WRITESAME10 does not support 0-blocks', why: 'WSNZ: no blocks would mean the whole disk' },
+  { text: 'WRITESAME16 does not support 0-blocks', why: 'as above' },
+];
+
+it.skipIf(!hasSuite)('passes iscsi-test-cu without a failure, over two paths', { timeout: 120_000 }, async () => {
+  const url = frontend.endpoint();
+  const { stdout, stderr } = await run('iscsi-test-cu', ['-d', '-n', '-t', 'ALL', url, url], { maxBuffer: 64 * MIB });
+  const output = stdout + stderr;
+  const [, total, ran, passed, failures] = /tests +(\d+) +(\d+) +(\d+) +(\d+)/.exec(output) ?? [];
+  expect({ failures, all: total === ran && ran === passed }, output.slice(-4000)).toEqual({ failures: '0', all: true });
+  expect(Number(total)).toBeGreaterThanOrEqual(200);
+  const skipped = new Set([...output.matchAll(/\[SKIPPED\] (.*)/g)].map(([, text]) => text ?? ''));
+  expect([...skipped].filter((text) => !SKIPS.some((known) => text.includes(known.text)))).toEqual([]);
+});
+
+it.skipIf(!hasQemu)('serves qemu-img and qemu-io', { timeout: 120_000 }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'iscsi-'));
+  const [from, to] = [join(folder, 'from.raw'), join(folder, 'to.raw')];
+  const content = Buffer.from(Array.from({ length: 9 * MIB + 4096 }, (_, i) => (i * 31 + (i >> 12)) & 0xff));
+  try {
+    writeFileSync(from, content);
+    await run('qemu-img', ['convert', '-n', '-f', 'raw', '-O', 'raw', from, frontend.endpoint()]);
+    expect(target.content.subarray(0, content.length).equals(content)).toBe(true);
+    const commands = [
+      'write -P 5 16M 12M',
+      'read -P 5 16M 12M',
+      'write -z 17M 1M',
+      'read -P 0 17M 1M',
+      'discard 20M 4M',
+      'flush',
+    ];
+    const args = commands.flatMap((command) => ['-c', command]);
+    const { stdout } = await run('qemu-io', ['-f', 'raw', ...args, frontend.endpoint()]);
+    expect(stdout).not.toContain('failed');
+    expect(target.calls).toContain('flush');
+    await run('qemu-img', ['convert', '-f', 'raw', '-O', 'raw', frontend.endpoint(), to]);
+    expect(readFileSync(to).equals(target.content)).toBe(true);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
