@@ -1,7 +1,8 @@
 /** The engine and its replicas as processes: what a kill, a stop, a rebuild and a new engine do to a client's I/O. */
 import { createClient } from '@longhorn/shared-types/grpc/client';
-import { ControllerService, ReplicaService } from '@longhorn/shared-types/generated/ptypes';
+import { ControllerService, ReplicaService, SyncAgentService } from '@longhorn/shared-types/generated/ptypes';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { syncAgentAddress } from '../src/client/flow.ts';
 import { EngineProcesses, freePorts, SIZE_BYTES } from './engine-processes.ts';
 import { NbdClient } from './nbd-client.ts';
 
@@ -126,6 +127,26 @@ describe('an engine and three replicas as processes', { timeout: 120_000 }, () =
       engine.close();
     }
     expect(await nbd.read(131_072, 65_536)).toEqual(pattern(0x33));
+  });
+
+  it('takes snapshots again after a purge that only one replica was told of', async () => {
+    const nbd = await serve();
+    for (const name of ['a', 'b']) {
+      await nbd.write(0, pattern(0x11));
+      await world.longhorn('snapshot', 'create', name);
+    }
+    await world.longhorn('snapshot', 'rm', 'a');
+    const agent = createClient(SyncAgentService, syncAgentAddress(world.address(0)));
+    try {
+      await agent.SnapshotPurge({});
+      while ((await agent.SnapshotPurgeStatus({})).is_purging);
+    } finally {
+      agent.close();
+    }
+    await expect(world.longhorn('snapshot', 'create', 'c')).rejects.toThrow('purge snapshots at this moment');
+    await world.until(['snapshot', 'create', 'c'], (output) => output.includes('c'));
+    expect(await nbd.read(0, 65_536)).toEqual(pattern(0x11));
+    expect(new Set(await contents()).size).toBe(1);
   });
 
   it('fails a device that clients connect to again when the only replica lost what was not flushed', async () => {

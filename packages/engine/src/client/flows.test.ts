@@ -371,10 +371,16 @@ describe('snapshots', () => {
     await purgeSnapshots(world.flow, false);
     expect(world.calls.toSorted()).toEqual(['r0.SnapshotPurge', 'r2.SnapshotPurge']);
     const [first] = world.replicas;
-    if (first) first.agent = { SnapshotPurgeStatus: () => ({ is_purging: true, state: 'in_progress' }) };
+    const already = (): never => {
+      throw new Error('replica is already purging snapshots');
+    };
+    const purging = { is_purging: true, state: 'in_progress' };
+    if (first) first.agent = { SnapshotPurgeStatus: () => purging, SnapshotPurge: already };
+    // The others may not have been told: whoever began it may have ended before.
     await purgeSnapshots(world.flow, true);
+    expect(world.calls.slice(2)).toEqual(['r2.SnapshotPurge']);
     await expect(purgeSnapshots(world.flow, false)).rejects.toThrow('is already purging snapshots');
-    expect(world.calls).toHaveLength(2);
+    expect(world.calls).toHaveLength(3);
     const status = await purgeStatus(world.flow);
     expect(Object.keys(status).map((address) => world.nameOf(address))).toEqual(['r0', 'r2']);
     expect(status[first?.address ?? '']).toMatchObject({ is_purging: true, state: 'in_progress' });

@@ -99,8 +99,8 @@ async function cancelHash(flow: EngineFlow, address: string, name: string): Prom
 }
 
 /**
- * Starts the purge of removed snapshots on all replicas. With `skipIfInProgress` a purge that runs already
- * is success, without it an error.
+ * Starts the purge of removed snapshots on all replicas. With `skipIfInProgress` a replica that purges already
+ * is left alone, without it that is an error.
  */
 export async function purgeSnapshots(flow: EngineFlow, skipIfInProgress: boolean): Promise<void> {
   const replicas = await listReplicas(flow);
@@ -110,8 +110,7 @@ export async function purgeSnapshots(flow: EngineFlow, skipIfInProgress: boolean
       throw new Error(`cannot purge snapshots because ${address} is rebuilding`);
     }
     const { is_purging: isPurging } = await syncAgentOf(flow, address).SnapshotPurgeStatus({});
-    if (!isPurging) continue;
-    if (skipIfInProgress) return;
+    if (!isPurging || skipIfInProgress) continue;
     throw new Error(`cannot purge snapshots because ${address} is already purging snapshots`);
   }
   await onEveryReplica(withoutFailed(replicas), async ({ address }) => {

@@ -12,6 +12,7 @@ import type { MembershipRecord } from '../membership/record.ts';
 import { dropMember } from './member-removal.ts';
 import { settleMembership } from './membership-change.ts';
 import type { MembershipKeeper } from './membership-keeper.ts';
+import { completePurges } from './purge-completion.ts';
 import { lookAt } from './replica-entry.ts';
 import type { ReplicaReport } from './replica-report.ts';
 import type { ReplicaEntry } from './replica-set.ts';
@@ -53,6 +54,7 @@ export async function changeLayers(context: VolumeContext, operation: LayerOpera
   const after = operation.after(first);
   if (context.keeper) {
     if (!before.every((report) => sameChain(report.chain, first.chain))) {
+      void completePurges(context);
       throw new Error('the replicas purge snapshots at this moment; try again when they are done');
     }
     await announce(context, context.keeper, readers, { sizeBytes: first.sizeBytes, chain: first.chain }, after);

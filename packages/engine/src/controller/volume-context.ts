@@ -77,6 +77,8 @@ export class VolumeContext {
   private readonly listeners = new Set<() => void>();
   layout: Layout;
   isExpanding = false;
+  /** see purge-completion.ts */
+  isCompletingPurges = false;
   lastExpansionError = '';
   lastExpansionFailedAt = '';
   unmapMarkSnapChainRemoved: boolean;
