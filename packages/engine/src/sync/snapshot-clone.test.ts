@@ -6,8 +6,8 @@ import { temporaryFolder } from '../../test/temporary-folder.ts';
 
 const SIZE = 16 << 20;
 const CREATED = '2026-01-01T00:00:00Z';
-// One block of ports per test process, apart from those of the sync agent's tests.
-const BASE = 31_000 + (process.pid % 300) * 30;
+// One block of ports per test process, below those that the kernel gives out, apart from those of the sync agent's tests.
+const BASE = 31_000 + (process.pid % 50) * 30;
 const IMAGE = 'volume-snap-s2.img';
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let started: StartedReplica[];
