@@ -38,8 +38,13 @@ export function inventory(folder: string, volumes: string[]): Inventory {
 /** Loop devices as `/dev/loop0 FILE`. */
 function loopDevices(): string[] {
   return readdirSync('/sys/block').flatMap((name) => {
-    const backing = join('/sys/block', name, 'loop', 'backing_file');
-    return existsSync(backing) ? [`/dev/${name} ${readFileSync(backing, 'utf8').trim()}`] : [];
+    try {
+      return [`/dev/${name} ${readFileSync(join('/sys/block', name, 'loop', 'backing_file'), 'utf8').trim()}`];
+    } catch (error) {
+      // No loop device, a free one, or one that another test detaches at this moment.
+      if (error instanceof Error && 'code' in error && /^(ENOENT|ENODEV|ENXIO)$/.test(String(error.code))) return [];
+      throw error;
+    }
   });
 }
 

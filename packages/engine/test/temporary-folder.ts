@@ -14,7 +14,7 @@ export async function temporaryFolder(): Promise<{ path: string; remove: () => P
 
 /** Unpacks the replica that upstream's engine v1.10.1 wrote; returns its folder. */
 export function unpackFixture(into: string): string {
-  execFileSync('tar', ['-xJf', join(FIXTURES, 'replica-v1.10.1.tar.xz'), '-C', into]);
+  execFileSync('tar', ['-xzf', join(FIXTURES, 'replica-v1.10.1.tar.gz'), '-C', into]);
   return join(into, 'replica');
 }
 

@@ -35,6 +35,9 @@ export function parseMounts(text: string): Mount[] {
 
 export const currentMounts = (): Mount[] => parseMounts(readFileSync('/proc/self/mountinfo', 'utf8'));
 
+/** What the kernel answers for a device that has just been detached. */
+const GONE: ReadonlySet<string> = new Set(['ENOENT', 'ENODEV', 'ENXIO']);
+
 export interface LoopDevice {
   /** /dev/loopN */
   path: string;
@@ -51,23 +54,24 @@ export function loopDevices(): LoopDevice[] {
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
     .filter((name) => /^loop\d+$/.test(name))
-    .flatMap((name) => {
-      const file = join(folder, name, 'loop', 'backing_file');
-      if (!existsSync(file)) return [];
-      const backingFile = readFileSync(file, 'utf8')
-        .trim()
-        .replace(/ \(deleted\)$/, '');
-      const device = readFileSync(join(folder, name, 'dev'), 'utf8').trim();
-      const sequence = join(folder, name, 'diskseq');
-      return [
-        {
-          path: `/dev/${name}`,
-          device,
-          backingFile,
-          sequence: existsSync(sequence) ? Number(readFileSync(sequence, 'utf8')) : 0,
-        },
-      ];
-    });
+    .flatMap((name) => loopDevice(join(folder, name), `/dev/${name}`) ?? []);
+}
+
+/** Null: it has no file, or is being taken away by somebody else at this moment. */
+function loopDevice(folder: string, path: string): LoopDevice | null {
+  try {
+    const backingFile = readFileSync(join(folder, 'loop', 'backing_file'), 'utf8').trim();
+    const sequence = join(folder, 'diskseq');
+    return {
+      path,
+      device: readFileSync(join(folder, 'dev'), 'utf8').trim(),
+      backingFile: backingFile.replace(/ \(deleted\)$/, ''),
+      sequence: existsSync(sequence) ? Number(readFileSync(sequence, 'utf8')) : 0,
+    };
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && GONE.has(String(error.code))) return null;
+    throw error;
+  }
 }
 
 /** Whether a path is a folder or inside it. */

@@ -47,9 +47,16 @@ export interface LoopDevice {
 
 export const loopPath = (number: number): string => `/dev/loop${number}`;
 
+const GONE: ReadonlySet<string> = new Set(['ENOENT', 'ENODEV', 'ENXIO']);
+
 const readSys = (number: number, file: string): string | null => {
-  const path = `/sys/block/loop${number}/${file}`;
-  return existsSync(path) ? readFileSync(path, 'latin1').trim() : null;
+  try {
+    return readFileSync(`/sys/block/loop${number}/${file}`, 'latin1').trim();
+  } catch (error) {
+    // Free, or detached by somebody else at this moment.
+    if (error instanceof Error && 'code' in error && GONE.has(String(error.code))) return null;
+    throw error;
+  }
 };
 
 /** The path of what a loop device is backed by, as the kernel sees it now; null = it is free. */

@@ -18,7 +18,11 @@ const isInstalled = (...command: [string, ...string[]]): boolean => {
   return spawnSync(program, args).error === undefined;
 };
 const hasSuite = isInstalled('iscsi-test-cu', '--help');
-const hasQemu = (spawnSync('qemu-img', ['--help'], { encoding: 'utf8' }).stdout ?? '').includes('iscsi');
+/** Debian's qemu-utils name the protocol in their help, and have it only with qemu-block-extra. */
+const qemu = spawnSync('qemu-img', ['info', 'iscsi://127.0.0.1:1/iqn/1'], { encoding: 'utf8' });
+const hasQemu = qemu.error === undefined && !qemu.stderr.includes('Unknown protocol');
+if (!hasSuite) console.log('iSCSI conformance: skipped, iscsi-test-cu (libiscsi-bin) is not installed');
+if (!hasQemu) console.log('iSCSI by qemu: skipped, qemu-img has no iscsi (qemu-utils, qemu-block-extra)');
 
 let target: MemoryTarget;
 let frontend: Frontend;
