@@ -11,6 +11,8 @@ export const IO_HOLD_TIMEOUT_MS = 300_000;
 export const OPEN_TIMEOUT_MS = 5_000;
 /** A snapshot, revert or expansion of one replica: metadata only, but behind a sync of what was written. */
 export const LAYER_OPERATION_TIMEOUT_MS = 120_000;
+/** Whether a replica is there is asked so often while it works on its layers. */
+export const ANSWER_CHECK_MS = 1_000;
 /** Asking a replica whether it purges, and to begin. */
 export const PURGE_CALL_TIMEOUT_MS = 5_000;
 /** Asking a replica that failed whether it is back. */

@@ -1,10 +1,11 @@
 /** Expansion: checked at once, done in the background, the outcome told by VolumeGet (upstream's rules and words). */
 import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
-import { LAYER_OPERATION_TIMEOUT_MS, VOLUME_SECTOR_BYTES } from './control-limits.ts';
+import { VOLUME_SECTOR_BYTES } from './control-limits.ts';
 import { changeLayers, combinedError, withPausedIo, type OperationFailure } from './layer-operation.ts';
 import { checkSnapshotLimits, diskNameOf } from './snapshot.ts';
 import type { DoubtSettling } from './doubt-settling.ts';
 import type { VolumeContext } from './volume-context.ts';
+import { whileAnswering } from './while-answering.ts';
 
 /** Starts an expansion; returns after the checks. `expandFrontend` tells the device, without any lock held. */
 export function startExpansion(
@@ -79,7 +80,7 @@ async function expandReplicas(context: VolumeContext, sizeBytes: number): Promis
   try {
     return await changeLayers(context, {
       after: (before) => ({ sizeBytes, chain: [diskNameOf(`expand-${sizeBytes}`), ...before.chain] }),
-      change: (entry) => entry.client.ReplicaExpand(request, { timeoutMs: LAYER_OPERATION_TIMEOUT_MS }),
+      change: (entry) => whileAnswering(context, entry, (call) => entry.client.ReplicaExpand(request, call)),
     });
   } catch (cause) {
     throw new Error(`the expansion failed since all replica expansion failed: ${errorText(cause)}`, { cause });

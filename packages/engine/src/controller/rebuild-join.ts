@@ -7,7 +7,6 @@
 import { errorText, wrapError } from '@longhorn/shared-types/grpc/rpc-error';
 import type { SyncFileInfo } from '@longhorn/shared-types/generated/ptypes';
 import { rfc3339 } from './control-clock.ts';
-import { LAYER_OPERATION_TIMEOUT_MS } from './control-limits.ts';
 import { compareAtRest, compareInUse } from './comparison.ts';
 import type { DoubtSettling } from './doubt-settling.ts';
 import { withPausedIo } from './layer-operation.ts';
@@ -18,6 +17,7 @@ import type { ReplicaReport } from './replica-report.ts';
 import type { ReplicaEntry } from './replica-set.ts';
 import { checkSnapshotLimits, snapshotAll } from './snapshot.ts';
 import type { VolumeContext } from './volume-context.ts';
+import { whileAnswering } from './while-answering.ts';
 
 /** Adds a replica that gets all writes and serves no read. An address that is there already: success. */
 export async function createReplica(
@@ -81,7 +81,7 @@ async function snapshotWith(context: VolumeContext, entry: ReplicaEntry): Promis
   const name = context.randomId();
   const created = rfc3339(context.clock.date());
   const request = { name, user_created: false, created, labels: {} };
-  await entry.client.ReplicaSnapshot(request, { timeoutMs: LAYER_OPERATION_TIMEOUT_MS });
+  await whileAnswering(context, entry, (call) => entry.client.ReplicaSnapshot(request, call));
   await snapshotAll(context, name, { labels: {}, userCreated: false });
 }
 
@@ -90,11 +90,12 @@ export async function prepareRebuild(context: VolumeContext, address: string): P
   const entry = joiningReplica(context, address, 'prepare rebuild');
   const source = anyReader(context);
   const [wanted, present] = await Promise.all([lookAt(source), lookAt(entry)]);
-  const timeoutMs = LAYER_OPERATION_TIMEOUT_MS;
-  if (!present.revisionCounterDisabled) await entry.client.RevisionCounterSet({ counter: 0 }, { timeoutMs });
+  if (!present.revisionCounterDisabled)
+    await whileAnswering(context, entry, (call) => entry.client.RevisionCounterSet({ counter: 0 }, call));
   const names = layersOf(wanted);
   for (const name of layersOf(present)) {
-    if (!names.includes(name)) await entry.client.DiskRemove({ name, force: true }, { timeoutMs });
+    if (!names.includes(name))
+      await whileAnswering(context, entry, (call) => entry.client.DiskRemove({ name, force: true }, call));
   }
   return names.flatMap((name) => {
     const size = Number(wanted.disks[name]?.size ?? 0);
@@ -129,20 +130,21 @@ async function admit(context: VolumeContext, settling: DoubtSettling, entry: Rep
   const source = anyReader(context);
   const [wanted, present] = await Promise.all([lookAt(source), lookAt(entry)]);
   assertSameLayers(wanted, present);
-  const timeoutMs = LAYER_OPERATION_TIMEOUT_MS;
   const comparable = wanted.knowsRegions && present.knowsRegions;
   const differing = comparable ? await compareInUse(context, source, entry) : [];
-  if (present.knowsEpochs) await entry.client.ReplicaSync({}, { timeoutMs });
+  if (present.knowsEpochs) await whileAnswering(context, entry, (call) => entry.client.ReplicaSync({}, call));
   await context.core.flushNow();
   await withPausedIo(context, async () => {
     if (entry.stage !== 'joining') throw new Error(entry.reason === '' ? 'it is not being rebuilt' : entry.reason);
     if (comparable) await compareAtRest(context, source, entry, differing);
     if (!wanted.revisionCounterDisabled) {
       const { revisionCounter } = await lookAt(source);
-      await entry.client.RevisionCounterSet({ counter: revisionCounter }, { timeoutMs });
+      await whileAnswering(context, entry, (call) =>
+        entry.client.RevisionCounterSet({ counter: revisionCounter }, call),
+      );
     }
     // What reached it since the flush above must be on stable storage before a record counts on it.
-    if (present.knowsEpochs) await entry.client.ReplicaSync({}, { timeoutMs });
+    if (present.knowsEpochs) await whileAnswering(context, entry, (call) => entry.client.ReplicaSync({}, call));
     await settleMembership(context, entry);
   });
   if (!isMember(entry)) throw new Error(entry.reason === '' ? 'it was not admitted' : entry.reason);

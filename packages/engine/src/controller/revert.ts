@@ -1,12 +1,12 @@
 /** Reverts the volume to a snapshot: only without a frontend, on all replicas, none being rebuilt. */
 import { rfc3339 } from './control-clock.ts';
-import { LAYER_OPERATION_TIMEOUT_MS } from './control-limits.ts';
 import { changeLayers, withPausedIo } from './layer-operation.ts';
 import { lookAt } from './replica-entry.ts';
 import type { ReplicaReport } from './replica-report.ts';
 import { diskNameOf } from './snapshot.ts';
 import type { DoubtSettling } from './doubt-settling.ts';
 import type { VolumeContext } from './volume-context.ts';
+import { whileAnswering } from './while-answering.ts';
 
 export async function revertTo(
   context: VolumeContext,
@@ -29,7 +29,7 @@ export async function revertTo(
     try {
       await changeLayers(context, {
         after: (before) => ({ sizeBytes: before.sizeBytes, chain: chainFrom(before, disk) }),
-        change: (entry) => entry.client.ReplicaRevert(request, { timeoutMs: LAYER_OPERATION_TIMEOUT_MS }),
+        change: (entry) => whileAnswering(context, entry, (call) => entry.client.ReplicaRevert(request, call)),
       });
     } catch (cause) {
       throw new Error(`failed to revert to ${disk} on all replicas`, { cause });

@@ -1,11 +1,12 @@
 /** Snapshots of a volume: the same moment on all replicas, within upstream's limits. */
-import { LAYER_OPERATION_TIMEOUT_MS, SNAPSHOT_TOTAL_MAX } from './control-limits.ts';
+import { SNAPSHOT_TOTAL_MAX } from './control-limits.ts';
 import { rfc3339 } from './control-clock.ts';
 import type { DoubtSettling } from './doubt-settling.ts';
 import { changeLayers, withPausedIo } from './layer-operation.ts';
 import { lookAt } from './replica-entry.ts';
 import type { ReplicaEntry } from './replica-set.ts';
 import type { VolumeContext } from './volume-context.ts';
+import { whileAnswering } from './while-answering.ts';
 
 export interface SnapshotRequest {
   /** "" = a random UUID */
@@ -50,7 +51,7 @@ export async function snapshotAll(
   const request = { name, user_created: userCreated, created: rfc3339(context.clock.date()), labels };
   await changeLayers(context, {
     after: (before) => ({ sizeBytes: before.sizeBytes, chain: [diskNameOf(name), ...before.chain] }),
-    change: (entry) => entry.client.ReplicaSnapshot(request, { timeoutMs: LAYER_OPERATION_TIMEOUT_MS }),
+    change: (entry) => whileAnswering(context, entry, (call) => entry.client.ReplicaSnapshot(request, call)),
   });
 }
 
