@@ -4,27 +4,12 @@
  */
 import type { Cluster } from '../cluster.ts';
 import { at } from '../kube.ts';
-import { attach, describeVolume, detach, replicasOf, waitHealthy } from '../volumes.ts';
-import { waitFor } from '../wait.ts';
+import { attach, detach, replicasOf, waitHealthy } from '../volumes.ts';
 import type { Damage } from './faults.ts';
 import type { RoundPlan } from './schedule.ts';
-import { connect, HEALTHY_MS, isAnswered, loseDevice, mayLoseCache, verify, type Subject } from './subject.ts';
+import { connect, HEALTHY_MS, insist, isAnswered, loseDevice, mayLoseCache, verify, type Subject } from './subject.ts';
 
 const SNAPSHOTS_KEPT = 3;
-const CALL_AGAIN_MS = 120_000;
-
-/** Calls until it succeeds; the calls are such that a repeated one does no harm. */
-async function insist(cluster: Cluster, volume: string, what: string, call: () => Promise<void>): Promise<void> {
-  await waitFor(
-    `${what} of ${volume}`,
-    CALL_AGAIN_MS,
-    async () => {
-      await call();
-      return true;
-    },
-    () => describeVolume(cluster, volume),
-  );
-}
 
 /** What goes on at the same time as the faults. Returns a word for the log; '' = nothing. */
 export async function actDuringFaults(
@@ -139,10 +124,14 @@ export async function revertToSnapshot(cluster: Cluster, plan: RoundPlan, subjec
   if (contents === undefined) throw new RangeError(`no snapshot ${name}`);
   workload.disconnect();
   await detach(cluster, volume);
-  await attach(cluster, volume, node, true);
+  await insist(cluster, volume, 'attachment', async () => {
+    await attach(cluster, volume, node, true);
+  });
   await cluster.rest.action(volume, 'snapshotRevert', { name });
   await detach(cluster, volume);
-  await attach(cluster, volume, node);
+  await insist(cluster, volume, 'attachment', async () => {
+    await attach(cluster, volume, node);
+  });
   workload.history.revertTo(contents);
   await waitHealthy(cluster, volume, HEALTHY_MS);
   await connect(cluster, subject);

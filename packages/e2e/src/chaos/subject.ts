@@ -17,6 +17,7 @@ import type { Damage } from './faults.ts';
 import type { Workload } from './workload.ts';
 
 export const HEALTHY_MS = 180_000;
+const CALL_AGAIN_MS = 120_000;
 /** A dead process is reported within a second. */
 const NOTICE_MS = 1_500;
 const CONNECT_MS = 60_000;
@@ -82,8 +83,10 @@ async function isSettled(cluster: Cluster, subject: Subject, mayLose: boolean): 
   if (workload.deviceFailed || (await ioStateOf(cluster, volume)) === 'failed') {
     await mustBeAllowed(cluster, volume, mayLose);
     loseDevice(workload);
-    await detach(cluster, volume, true);
-    await attach(cluster, volume, node);
+    await insist(cluster, volume, 'detachment', () => detach(cluster, volume, true));
+    await insist(cluster, volume, 'attachment', async () => {
+      await attach(cluster, volume, node);
+    });
   }
   await waitHealthy(cluster, volume, HEALTHY_MS);
   if (workload.isConnected && (await endpointOf(cluster, subject)) !== workload.uri) {
@@ -113,6 +116,19 @@ export async function isAnswered(cluster: Cluster, { workload, volume }: Subject
   const end = read();
   if (typeof end === 'object') throw end.error;
   return !workload.deviceFailed;
+}
+
+/** Calls until it succeeds; the calls are such that a repeated one does no harm. */
+export async function insist(cluster: Cluster, volume: string, what: string, call: () => Promise<void>): Promise<void> {
+  await waitFor(
+    `${what} of ${volume}`,
+    CALL_AGAIN_MS,
+    async () => {
+      await call();
+      return true;
+    },
+    () => describeVolume(cluster, volume),
+  );
 }
 
 export function loseDevice(workload: Workload): void {
