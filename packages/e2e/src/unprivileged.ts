@@ -8,7 +8,8 @@ import { spawnSync } from 'node:child_process';
 export const NOBODY = 65_534;
 
 const SWITCH = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'];
-const READ_ALL = ['--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search'];
+// The securebit: access(2), which existsSync uses, leaves capabilities out of account without it.
+const READ_ALL = ['--inh-caps=+dac_read_search', '--ambient-caps=+dac_read_search', '--securebits=+no_setuid_fixup'];
 
 /** The command that runs `program` as nobody. */
 export function asNobody(program: string, args: readonly string[]): { command: string; args: string[] } {

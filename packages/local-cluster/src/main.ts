@@ -1,7 +1,7 @@
 /**
  * `local-cluster`: the command line, and the only place that joins the machine's clock, randomness and files to the rest.
  */
-import { accessSync, constants, existsSync, rmSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, rmSync } from 'node:fs';
 import { release } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -76,9 +76,7 @@ function optionsOf(flags: UpFlags): ClusterOptions {
   const plain = diskKind === 'folder' ? [join(packages, 'local-cluster', 'manifests-plain-disks')] : [];
   const definitions = join(packages, '..', 'charts', 'longhorn', 'definitions');
   const folders = flags.manifests.length > 0 ? flags.manifests : [ours, ...plain];
-  // Not existsSync: it asks for the user who started this, not for what this process may read.
-  const isThere = statSync(definitions, { throwIfNoEntry: false }) !== undefined;
-  const all = isThere ? [definitions, ...folders] : folders;
+  const all = existsSync(definitions) ? [definitions, ...folders] : folders;
   const { instance } = flags;
   return {
     folder: resolve(flags.dir),
