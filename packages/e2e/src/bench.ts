@@ -11,6 +11,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Cluster } from './cluster.ts';
+import { stopOnSignal } from './interruption.ts';
 import { at } from './kube.ts';
 import { engineProcess, replicaProcess } from './processes.ts';
 import {
@@ -37,6 +38,7 @@ if (process.getuid?.() !== 0) throw new Error('the benchmark wants root: every n
 const folder = mkdtempSync(join(tmpdir(), 'longhorn-e2e-bench-'));
 const clusterFolder = join(folder, 'cluster');
 const cluster = new Cluster(clusterFolder, instance);
+stopOnSignal(cluster, folder);
 try {
   await cluster.start();
   await setSetting(cluster, 'blockdev-driver', 'nbd');

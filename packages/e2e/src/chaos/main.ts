@@ -11,6 +11,7 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ContractViolation } from '../block-history.ts';
 import { Cluster } from '../cluster.ts';
+import { stopOnSignal } from '../interruption.ts';
 import { runChaos } from './rounds.ts';
 
 const { values } = parseArgs({
@@ -42,6 +43,7 @@ const folder = mkdtempSync(join(tmpdir(), 'longhorn-chaos-'));
 const canary = pathToFileURL(join(import.meta.dirname, 'no-fdatasync.mjs')).href;
 const env = values.canary === '' ? {} : { NODE_OPTIONS: `--import ${canary}` };
 const cluster = new Cluster(join(folder, 'cluster'), instance, { env });
+stopOnSignal(cluster, folder);
 console.log(`seed ${seed}, ${rounds} rounds${values.canary === '' ? '' : `, canary ${values.canary}`}`);
 let failed = false;
 let violation = '';

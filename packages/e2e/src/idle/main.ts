@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Cluster } from '../cluster.ts';
+import { stopOnSignal } from '../interruption.ts';
 import { attach, volumeManifest, waitHealthy, waitState } from '../volumes.ts';
 import { cpuTimes, millicores, PARTS } from './cpu.ts';
 
@@ -76,6 +77,7 @@ async function measure(cluster: Cluster): Promise<string[]> {
 
 const folder = mkdtempSync(join(tmpdir(), 'longhorn-idle-'));
 const cluster = new Cluster(join(folder, 'cluster'), Number(values.instance));
+stopOnSignal(cluster, folder);
 try {
   await cluster.start();
   const start = performance.now();
