@@ -29,23 +29,6 @@ const COPY_SCRIPT = [
   'sleep infinity',
 ].join(' ; ');
 
-const probe = (command: string, seconds: { periodSeconds: number; timeoutSeconds: number }, tries: number): object => ({
-  exec: { command: ['sh', '-c', command] },
-  initialDelaySeconds: 3,
-  ...seconds,
-  failureThreshold: tries,
-});
-
-/**
- * That the binary runs is tried until it does, and then once a minute, not every five seconds and by two probes as upstream: a
- * program that brings its own runtime takes a good part of a second of CPU to start.
- */
-const PROBES = {
-  startupProbe: probe('/data/longhorn version --client-only', { periodSeconds: 5, timeoutSeconds: 10 }, 36),
-  readinessProbe: probe('test -x /data/longhorn', { periodSeconds: 5, timeoutSeconds: 4 }, 3),
-  livenessProbe: probe('/data/longhorn version --client-only', { periodSeconds: 60, timeoutSeconds: 30 }, 3),
-};
-
 export function engineImageLabels(image: EngineImage): Record<string, string> {
   return {
     [LABEL.managedBy]: MANAGED_BY,
@@ -60,6 +43,13 @@ export function engineImageDaemonSet(
   settings: SettingsView,
 ): RawObject {
   const labels = engineImageLabels(image);
+  const probe = (command: string): object => ({
+    exec: { command: ['sh', '-c', command] },
+    initialDelaySeconds: 3,
+    timeoutSeconds: 4,
+    periodSeconds: 5,
+    failureThreshold: 3,
+  });
   const priorityClass = settings.get('priority-class');
   const secret = settings.get('registry-secret');
   return {
@@ -98,7 +88,8 @@ export function engineImageDaemonSet(
               command: ['/bin/bash'],
               args: ['-c', COPY_SCRIPT],
               securityContext: { privileged: true },
-              ...PROBES,
+              readinessProbe: probe('ls /data/longhorn && /data/longhorn version --client-only'),
+              livenessProbe: probe('/data/longhorn version --client-only'),
               volumeMounts: [{ name: 'data', mountPath: '/data/' }],
             },
           ],
