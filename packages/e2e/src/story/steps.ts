@@ -339,7 +339,11 @@ const newestDataOnly: Step = {
     await Promise.all([context.cluster.powerOn('node-2'), context.cluster.powerOn('node-3')]);
     await waitFor('a manager answers', 60_000, () => context.rest.get(`/v1/volumes/${STORY}`));
     await context.rest.action(STORY, 'detach', { forceDetach: true });
-    await context.rest.action(STORY, 'attach', { hostId: 'node-2', attachmentID: '', disableFrontend: false });
+    // Refused until the engine image is on a node again.
+    await waitFor('the volume may be attached to node-2', 60_000, async () => {
+      await context.rest.action(STORY, 'attach', { hostId: 'node-2', attachmentID: '', disableFrontend: false });
+      return true;
+    });
     const holder =
       (await replicasOf(context, STORY)).find((r) => at(r, 'spec.nodeID') === 'node-1')?.metadata.name ?? '-';
     await waitFor(
