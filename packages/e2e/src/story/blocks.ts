@@ -5,12 +5,12 @@
  *     block 0          the writer's: random writes, reads and flushes, each held against the block-device contract
  *     block BULK       written once, hashed
  *     block MARK       one text
- *     block SCRIBBLE   written without a flush
+ *     block SCRIBBLE   written without a flush until the power goes
  */
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BLOCK_BYTES, BlockHistory, blockContent, versionOf } from '../block-history.ts';
-import { NbdClient } from '../nbd-client.ts';
+import { NbdClient, NbdClosedError } from '../nbd-client.ts';
 import { seededRandom, type Random } from '../random.ts';
 import { waitFor } from '../wait.ts';
 import type { Medium, StoryWriter, Tenant } from './context.ts';
@@ -66,6 +66,7 @@ export class Blocks implements Medium {
 class BlockTenant implements Tenant {
   private readonly seed: number;
   private client: NbdClient | null = null;
+  private scribbler: Scribbler | null = null;
 
   constructor(seed: number) {
     this.seed = seed;
@@ -85,10 +86,10 @@ class BlockTenant implements Tenant {
     await this.lost();
   }
 
-  lost(): Promise<void> {
+  async lost(): Promise<void> {
     this.client?.close();
     this.client = null;
-    return Promise.resolve();
+    await this.scribbler?.ended;
   }
 
   async fill(): Promise<string> {
@@ -160,17 +161,13 @@ class BlockTenant implements Tenant {
   }
 
   async scribble(): Promise<void> {
-    await this.writeVersion(SCRIBBLE, SCRIBBLE_BLOCKS, 3);
+    this.scribbler = new Scribbler(this.connected, this.seed);
+    await this.scribbler.firstPass;
   }
 
-  /** Plain folders lose all of it: if they did not, the power-cut would be no more than a kill. */
   async scribbled(): Promise<string> {
-    const found = await this.versions(SCRIBBLE, SCRIBBLE_BLOCKS);
-    const lost = found.filter((version) => version !== 3).length;
-    if (found.some((version) => version !== 0 && version !== 3))
-      throw new Error(`unflushed blocks hold versions that were never written: ${found.join()}`);
-    if (lost === 0) throw new Error('the power-cut lost no unflushed block');
-    return `${lost} of ${SCRIBBLE_BLOCKS} unflushed blocks were lost`;
+    if (this.scribbler === null) throw new Error('nothing was scribbled');
+    return this.scribbler.judge(await this.versions(SCRIBBLE, SCRIBBLE_BLOCKS));
   }
 
   async inspect(): Promise<void> {
@@ -198,6 +195,56 @@ async function inPieces(
     }
   };
   await Promise.all(Array.from({ length: REQUESTS_IN_FLIGHT }, lane));
+}
+
+/**
+ * Writes blocks round and round, each time with a new version and never with a flush, until its client is closed. A replica
+ * syncs by itself a second after a write, so only what is still being written when the power goes is sure to be lost.
+ */
+class Scribbler {
+  /** Every block was written once. Rejects with the failure of a write. */
+  readonly firstPass: Promise<void>;
+  /** No write is under way any more. */
+  readonly ended: Promise<void>;
+  private readonly client: NbdClient;
+  private readonly seed: number;
+  /** versions by block, the last one that a write was begun with and the last one that was acknowledged */
+  private readonly begun = Array.from({ length: SCRIBBLE_BLOCKS }, () => 0);
+  private readonly acknowledged = Array.from({ length: SCRIBBLE_BLOCKS }, () => 0);
+  private failure: unknown = null;
+
+  constructor(client: NbdClient, seed: number) {
+    this.client = client;
+    this.seed = seed;
+    this.firstPass = this.pass(1);
+    this.ended = this.firstPass.then(() => this.goOn()).catch((error: unknown) => void (this.failure = error));
+  }
+
+  private async pass(version: number): Promise<void> {
+    for (let block = 0; block < SCRIBBLE_BLOCKS; block++) {
+      this.begun[block] = version;
+      const content = blockContent(this.seed, SCRIBBLE + block, version);
+      await this.client.write((SCRIBBLE + block) * BLOCK_BYTES, content);
+      this.acknowledged[block] = version;
+    }
+  }
+
+  private async goOn(): Promise<void> {
+    for (let version = 2; ; version++) await this.pass(version);
+  }
+
+  /** Throws unless each block has an old version or one that was written, and some lost what was acknowledged. */
+  judge(found: readonly number[]): string {
+    if (!(this.failure instanceof NbdClosedError))
+      throw new Error('the unflushed writes ended before the power went', { cause: this.failure });
+    const unknown = found.filter((version, block) => version > (this.begun[block] ?? 0));
+    if (unknown.length > 0)
+      throw new Error(`unflushed blocks hold versions that were never written: ${unknown.join()}`);
+    const lost = found.filter((version, block) => version < (this.acknowledged[block] ?? 0)).length;
+    // A power-cut that loses nothing would be no more than a kill.
+    if (lost === 0) throw new Error('the power-cut lost no unflushed block');
+    return `${lost} of ${SCRIBBLE_BLOCKS} unflushed blocks were lost`;
+  }
 }
 
 /** Random I/O within the first blocks. Each lane has blocks of its own, so a request that is repeated is the same one. */

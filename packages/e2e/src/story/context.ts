@@ -61,7 +61,7 @@ export interface Tenant {
   checksum(): Promise<string>;
   /** Changes, removes and adds content. */
   change(): Promise<void>;
-  /** Writes something without a flush. */
+  /** Writes something without a flush; may go on with it until the device is lost. */
   scribble(): Promise<void>;
   /** What became of that in a loss of power; throws when it is neither old nor new. */
   scribbled(): Promise<string>;
