@@ -1,5 +1,5 @@
 /** What the cluster and its nodes hold, as sorted lines: compared before and after, nothing may be left behind. */
-import { kubectl, list, NAMESPACE } from './kubectl.ts';
+import { kubectl, list, NAMESPACE, until } from './kubectl.ts';
 import { nodeNames, onNode } from './nodes.ts';
 
 /** Each line is one thing that somebody would have to clean up. */
@@ -71,7 +71,7 @@ export function added(before: Inventory, after: Inventory): Inventory {
 }
 
 /** Volumes, attachments and claims that are still there. */
-export async function volumeObjects(): Promise<Inventory> {
+async function volumeObjects(): Promise<Inventory> {
   const kinds = ['volumes.longhorn.io', 'engines.longhorn.io', 'replicas.longhorn.io', 'volumeattachments.longhorn.io'];
   const ours = await Promise.all(kinds.map((kind) => list(kind)));
   const cluster = await Promise.all(
@@ -84,7 +84,7 @@ export async function volumeObjects(): Promise<Inventory> {
 }
 
 /** What volumes leave on nodes while the system runs: nothing, once they are deleted. Data folders included. */
-export async function volumeRemains(): Promise<Inventory> {
+async function volumeRemains(): Promise<Inventory> {
   const nodes = await nodeNames();
   const script = `
 grep -h -e /dev/longhorn -e longhorn.*backing -e driver.longhorn.io.*globalmount -e 'kubernetes.io~csi/pvc-' /proc/1/mountinfo | awk '{print "mount " $5}'
@@ -98,4 +98,24 @@ true`;
     .flatMap((output, index) => output.split('\n').map((line) => `${nodes[index]}: ${line}`))
     .filter((line) => !line.endsWith(': '))
     .sort();
+}
+
+/** What volumes hold now, to be compared by `untilVolumesGone`. */
+export async function volumeInventory(): Promise<Inventory> {
+  return [...(await volumeObjects()), ...(await volumeRemains())];
+}
+
+/** Waits until nothing of volumes is there that was not there `before`; returns what is left. */
+export async function untilVolumesGone(before: Inventory): Promise<Inventory> {
+  let left: Inventory = [];
+  await until(
+    'nothing is left of the volumes',
+    120_000,
+    async () => {
+      left = added(before, await volumeInventory());
+      return left.length === 0;
+    },
+    () => Promise.resolve(left.join('\n')),
+  );
+  return left;
 }

@@ -1,6 +1,7 @@
 /** What a machine holds of ours, to be compared before and after: nothing may be left behind. */
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
+import { deviceAttribute } from '@longhorn/shared-types/node/device-attribute';
 import { markedProcesses } from './processes.ts';
 
 /** Everything in lists of readable lines, sorted. */
@@ -38,13 +39,8 @@ export function inventory(folder: string, volumes: string[]): Inventory {
 /** Loop devices as `/dev/loop0 FILE`. */
 function loopDevices(): string[] {
   return readdirSync('/sys/block').flatMap((name) => {
-    try {
-      return [`/dev/${name} ${readFileSync(join('/sys/block', name, 'loop', 'backing_file'), 'utf8').trim()}`];
-    } catch (error) {
-      // No loop device, a free one, or one that another test detaches at this moment.
-      if (error instanceof Error && 'code' in error && /^(ENOENT|ENODEV|ENXIO)$/.test(String(error.code))) return [];
-      throw error;
-    }
+    const backing = deviceAttribute(join('/sys/block', name, 'loop', 'backing_file'));
+    return backing === null ? [] : [`/dev/${name} ${backing}`];
   });
 }
 

@@ -1,40 +1,29 @@
 /** Driver deployer and uninstaller as programs against local-cluster's API server, with a node that has none of the images: what they store. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { at, Kube, NAMESPACE } from '../src/kube.ts';
-import { waitFor } from '../src/wait.ts';
+import { PlainServer } from '../src/plain-server.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 const MANAGER = join(ROOT, 'packages/manager/dist/longhorn-manager');
-const LOCAL_CLUSTER = join(ROOT, 'packages/local-cluster/dist/local-cluster');
-const INSTANCE = '95';
+const INSTANCE = 95;
 const folder = mkdtempSync(join(tmpdir(), 'driver-deployer-'));
-const kubeconfig = join(folder, 'cluster', 'kubeconfig');
 const WORKLOADS = ['csi-attacher', 'csi-provisioner', 'csi-resizer', 'csi-snapshotter'];
 
-let cluster: ChildProcess;
+let server: PlainServer;
 let backend: Server;
 let backendStatus = 200;
 let kube: Kube;
 
 beforeAll(async () => {
-  const manifests = join(folder, 'manifests');
-  mkdirSync(manifests);
-  writeFileSync(
-    join(manifests, 'namespace.yaml'),
-    `apiVersion: v1\nkind: Namespace\nmetadata:\n  name: ${NAMESPACE}\n`,
-  );
-  const words = ['up', '--nodes=1', '--plain-disks', `--instance=${INSTANCE}`, '--manifests', manifests];
-  cluster = spawn(LOCAL_CLUSTER, [...words, '--dir', join(folder, 'cluster')], { stdio: 'ignore' });
-  const addresses = join(folder, 'cluster/addresses.json');
-  await waitFor('the API server', 60_000, () => Promise.resolve(existsSync(kubeconfig) && existsSync(addresses)));
-  kube = new Kube(kubeconfig);
+  server = await PlainServer.start(folder, INSTANCE);
+  kube = new Kube(server.kubeconfig);
   backend = createServer((_request, response) => {
     response.writeHead(backendStatus).end('{}');
   }).listen(0, '127.0.0.1');
@@ -43,8 +32,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   backend.close();
-  cluster.kill('SIGTERM');
-  await once(cluster, 'exit');
+  await server.stop();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -56,7 +44,7 @@ function backendUrl(): string {
 
 const environment = (extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({
   ...process.env,
-  KUBECONFIG: kubeconfig,
+  KUBECONFIG: server.kubeconfig,
   POD_NAMESPACE: NAMESPACE,
   KUBELET_ROOT_DIR: '/var/lib/kubelet',
   CSI_IMAGE: 'example/csi:1',

@@ -1,49 +1,35 @@
 /** `lhctl` and the jobs around an upgrade as programs against local-cluster's API server. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { at, Kube, NAMESPACE } from '../src/kube.ts';
-import { waitFor } from '../src/wait.ts';
+import { PlainServer } from '../src/plain-server.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 const MANAGER = join(ROOT, 'packages/manager/dist/longhorn-manager');
 const LHCTL = join(ROOT, 'packages/manager/dist/lhctl');
-const LOCAL_CLUSTER = join(ROOT, 'packages/local-cluster/dist/local-cluster');
 const folder = mkdtempSync(join(tmpdir(), 'upgrade-jobs-'));
-const kubeconfig = join(folder, 'cluster', 'kubeconfig');
 const DEFINITION = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions/volumes.longhorn.io';
 const SETTING = `/apis/longhorn.io/v1beta2/namespaces/${NAMESPACE}/settings/current-longhorn-version`;
 
-let cluster: ChildProcess;
+let server: PlainServer;
 let kube: Kube;
 
 beforeAll(async () => {
-  const manifests = join(folder, 'manifests');
-  mkdirSync(manifests);
-  writeFileSync(
-    join(manifests, 'namespace.yaml'),
-    `apiVersion: v1\nkind: Namespace\nmetadata: { name: ${NAMESPACE} }\n`,
-  );
-  const words = ['up', '--nodes=1', '--plain-disks', '--instance=81', '--api-port=0', '--ui-port=0'];
-  const all = [...words, '--manifests', manifests, '--dir', join(folder, 'cluster')];
-  cluster = spawn(LOCAL_CLUSTER, all, { stdio: 'ignore' });
-  await waitFor('the API server', 60_000, () =>
-    Promise.resolve(existsSync(kubeconfig) && existsSync(join(folder, 'cluster/addresses.json'))),
-  );
-  kube = new Kube(kubeconfig);
+  server = await PlainServer.start(folder, 81);
+  kube = new Kube(server.kubeconfig);
 });
 
 afterAll(async () => {
-  cluster.kill('SIGTERM');
-  await once(cluster, 'exit');
+  await server.stop();
   rmSync(folder, { recursive: true, force: true });
 });
 
 async function program(path: string, ...args: string[]): Promise<{ code: number | null; out: string; errors: string }> {
-  const env = { ...process.env, KUBECONFIG: kubeconfig, POD_NAMESPACE: NAMESPACE };
+  const env = { ...process.env, KUBECONFIG: server.kubeconfig, POD_NAMESPACE: NAMESPACE };
   const child = spawn(path, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const result = { code: null as number | null, out: '', errors: '' };
   child.stdout.on('data', (chunk: Buffer) => (result.out += chunk.toString()));

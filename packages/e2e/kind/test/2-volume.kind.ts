@@ -1,18 +1,16 @@
 /** One volume of the default class: written in one pod, read in another on another node; a raw block volume; nothing is left. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { added, volumeObjects, volumeRemains, type Inventory } from '../inventory.ts';
-import { apply, dropNamespace, inPod, kubectl, makeNamespace, until } from '../kubectl.ts';
+import { untilVolumesGone, volumeInventory, type Inventory } from '../inventory.ts';
+import { apply, dropNamespace, inPod, kubectl, makeNamespace } from '../kubectl.ts';
 import { workers } from '../nodes.ts';
 import { claim, DATA, deletePod, DEVICE, pod, podReady, volumeIs, volumeOf } from '../workloads.ts';
 
 const SPACE = 'e2e-volume';
-let objects: Inventory = [];
-let remains: Inventory = [];
+let before: Inventory = [];
 let nodes: string[] = [];
 
 beforeAll(async () => {
-  objects = await volumeObjects();
-  remains = await volumeRemains();
+  before = await volumeInventory();
   nodes = await workers();
   await makeNamespace(SPACE);
 });
@@ -47,15 +45,5 @@ it('gives a pod a raw block device', async () => {
 
 it('leaves nothing when pods and claims are deleted', async () => {
   await kubectl(['delete', 'pods,pvc', '--all', '--namespace', SPACE, '--timeout=180s'], '', 200_000);
-  let left: Inventory = [];
-  await until(
-    'nothing is left of the volumes',
-    120_000,
-    async () => {
-      left = [...added(objects, await volumeObjects()), ...added(remains, await volumeRemains())];
-      return left.length === 0;
-    },
-    () => Promise.resolve(left.join('\n')),
-  );
-  expect(left).toEqual([]);
+  expect(await untilVolumesGone(before)).toEqual([]);
 });

@@ -1,17 +1,15 @@
 /** A StatefulSet with a claim each: up, larger, smaller, deleted; nothing leaks. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { added, volumeObjects, volumeRemains, type Inventory } from '../inventory.ts';
+import { untilVolumesGone, volumeInventory, type Inventory } from '../inventory.ts';
 import { apply, dropNamespace, inPod, kubectl, list, makeNamespace, until } from '../kubectl.ts';
 import { claim, DATA, podReady, podSpec } from '../workloads.ts';
 
 const SPACE = 'e2e-stateful-set';
 const ROLLOUT_MS = 240_000;
-let objects: Inventory = [];
-let remains: Inventory = [];
+let before: Inventory = [];
 
 beforeAll(async () => {
-  objects = await volumeObjects();
-  remains = await volumeRemains();
+  before = await volumeInventory();
   await makeNamespace(SPACE);
 });
 
@@ -59,15 +57,5 @@ it('keeps the data of pods that went and came again', async () => {
 it('leaves nothing when it is deleted with its claims', async () => {
   await kubectl(['delete', 'statefulset', 'set', '--namespace', SPACE, '--timeout=120s'], '', 130_000);
   await kubectl(['delete', 'pvc', '--all', '--namespace', SPACE, '--timeout=120s'], '', 130_000);
-  let left: Inventory = [];
-  await until(
-    'nothing is left of the volumes',
-    120_000,
-    async () => {
-      left = [...added(objects, await volumeObjects()), ...added(remains, await volumeRemains())];
-      return left.length === 0;
-    },
-    () => Promise.resolve(left.join('\n')),
-  );
-  expect(left).toEqual([]);
+  expect(await untilVolumesGone(before)).toEqual([]);
 });

@@ -103,9 +103,7 @@ async function move(cluster: Cluster, subject: Subject, target: string, damage: 
   else workload.disconnect();
   await insist(cluster, volume, 'detachment', () => detach(cluster, volume));
   subject.node = target;
-  await insist(cluster, volume, 'attachment', async () => {
-    await attach(cluster, volume, target);
-  });
+  await insist(cluster, volume, 'attachment', () => attach(cluster, volume, target));
   // Struck while nobody was connected.
   if (mayLoseCache(subject, damage)) workload.history.lostCache();
   await connect(cluster, subject);
@@ -124,14 +122,10 @@ export async function revertToSnapshot(cluster: Cluster, plan: RoundPlan, subjec
   if (contents === undefined) throw new RangeError(`no snapshot ${name}`);
   workload.disconnect();
   await detach(cluster, volume);
-  await insist(cluster, volume, 'attachment', async () => {
-    await attach(cluster, volume, node, true);
-  });
+  await insist(cluster, volume, 'attachment', () => attach(cluster, volume, node, true));
   await cluster.rest.action(volume, 'snapshotRevert', { name });
   await detach(cluster, volume);
-  await insist(cluster, volume, 'attachment', async () => {
-    await attach(cluster, volume, node);
-  });
+  await insist(cluster, volume, 'attachment', () => attach(cluster, volume, node));
   workload.history.revertTo(contents);
   await waitHealthy(cluster, volume, HEALTHY_MS);
   await connect(cluster, subject);

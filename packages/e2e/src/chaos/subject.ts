@@ -84,9 +84,7 @@ async function isSettled(cluster: Cluster, subject: Subject, mayLose: boolean): 
     await mustBeAllowed(cluster, volume, mayLose);
     loseDevice(workload);
     await insist(cluster, volume, 'detachment', () => detach(cluster, volume, true));
-    await insist(cluster, volume, 'attachment', async () => {
-      await attach(cluster, volume, node);
-    });
+    await insist(cluster, volume, 'attachment', () => attach(cluster, volume, node));
   }
   await waitHealthy(cluster, volume, HEALTHY_MS);
   if (workload.isConnected && (await endpointOf(cluster, subject)) !== workload.uri) {
@@ -119,7 +117,12 @@ export async function isAnswered(cluster: Cluster, { workload, volume }: Subject
 }
 
 /** Calls until it succeeds; the calls are such that a repeated one does no harm. */
-export async function insist(cluster: Cluster, volume: string, what: string, call: () => Promise<void>): Promise<void> {
+export async function insist(
+  cluster: Cluster,
+  volume: string,
+  what: string,
+  call: () => Promise<unknown>,
+): Promise<void> {
   await waitFor(
     `${what} of ${volume}`,
     CALL_AGAIN_MS,

@@ -35,6 +35,8 @@ const REBUILD_BEGINS_MS = 10_000;
 /** A replica that missed a second or two of writes writes at most this share of the volume's data when it is rebuilt. */
 const REBUILT_SHARE = 0.25;
 
+const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(0);
+
 const story = (context: StoryContext): Tenant => context.medium.tenant(STORY);
 const pair = (context: StoryContext): Tenant => context.medium.tenant(PAIR);
 
@@ -129,23 +131,19 @@ const loseReplica: Step = {
     );
     const started = performance.now() - killed;
     await waitHealthy(context, STORY, 180_000);
-    const copied = copiedBytes(context, 'node-3', target.metadata.name);
+    // Since it began: what the rebuild copied, and the writes of its time.
+    const copied = bytesWritten(replicaProcess(context.cluster.folder, 'node-3', target.metadata.name).pid);
     await runningWriter().progress(20, 10_000);
     const healthy = ((performance.now() - killed) / 1000).toFixed(1);
     const waited = await judgeWait(context, before, KILLED_IO_MS, 'a killed replica');
     const held = Number(at(await context.kube.get('volumes', STORY), 'status.actualSize'));
     context.log(
-      `rebuild began after ${started.toFixed(0)} ms, healthy after ${healthy} s, ${waited}; wrote ${copied >> 20} MiB of the volume's ${held >> 20} MiB`,
+      `rebuild began after ${started.toFixed(0)} ms, healthy after ${healthy} s, ${waited}; wrote ${mib(copied)} MiB of the volume's ${mib(held)} MiB`,
     );
     if (copied > held * REBUILT_SHARE)
       throw new Error(`the rebuilt replica wrote ${copied} bytes of ${held}: more than what differed`);
   },
 };
-
-/** What the process of a replica has written since it began: the rebuild's copies, and the writes of its time. */
-function copiedBytes(context: StoryContext, node: string, replica: string): number {
-  return bytesWritten(replicaProcess(context.cluster.folder, node, replica).pid);
-}
 
 async function cutNode2(context: StoryContext): Promise<void> {
   await context.cluster.powerCut('node-2');

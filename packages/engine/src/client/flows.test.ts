@@ -12,7 +12,7 @@ import {
   type ReplicaServiceMethods,
   type SyncAgentServiceMethods,
 } from '@longhorn/shared-types/generated/ptypes';
-import { cloneSnapshot, cloneStatus } from './clone.ts';
+import { cloneSnapshot, cloneStatus, type CloneRequest } from './clone.ts';
 import { hashSnapshot, hashStatus } from './hash.ts';
 import { addReplica, addRestoreReplica, rebuildingStatus, type ReplicaAddition } from './rebuild.ts';
 import { listSnapshots, purgeSnapshots, purgeStatus, removeSnapshots } from './snapshot.ts';
@@ -407,15 +407,17 @@ describe('snapshots', () => {
     });
   });
 
+  const cloneOfA = (): CloneRequest => ({
+    source: world.flow,
+    snapshotName: 'a',
+    exportBackingImageIfExist: false,
+    fileSyncHttpTimeoutSeconds: 5,
+    grpcTimeoutSeconds: 0,
+  });
+
   it('are cloned from an RW replica of the source into every replica', async () => {
     await world.start([RW, RW]);
-    const request = {
-      source: world.flow,
-      snapshotName: 'a',
-      exportBackingImageIfExist: false,
-      fileSyncHttpTimeoutSeconds: 5,
-      grpcTimeoutSeconds: 0,
-    };
+    const request = cloneOfA();
     await cloneSnapshot(world.flow, request);
     expect(world.calls.toSorted()).toEqual([
       'r0.SnapshotClone r0 a 127.0.0.1 false',
@@ -450,13 +452,7 @@ describe('snapshots', () => {
         },
       };
     }
-    const request = {
-      source: world.flow,
-      snapshotName: 'a',
-      exportBackingImageIfExist: false,
-      fileSyncHttpTimeoutSeconds: 5,
-      grpcTimeoutSeconds: 0,
-    };
+    const request = cloneOfA();
     await cloneSnapshot(world.flow, request);
     const rest = world.calls.slice(2);
     expect(world.calls.slice(0, 2).toSorted()).toEqual(['r0.SnapshotClone r0', 'r1.SnapshotClone r0']);

@@ -5,7 +5,6 @@ import { changeLayers, combinedError, withPausedIo, type OperationFailure } from
 import { checkSnapshotLimits, diskNameOf } from './snapshot.ts';
 import type { DoubtSettling } from './doubt-settling.ts';
 import type { VolumeContext } from './volume-context.ts';
-import { whileAnswering } from './while-answering.ts';
 
 /** Starts an expansion; returns after the checks. `expandFrontend` tells the device, without any lock held. */
 export function startExpansion(
@@ -80,7 +79,7 @@ async function expandReplicas(context: VolumeContext, sizeBytes: number): Promis
   try {
     return await changeLayers(context, {
       after: (before) => ({ sizeBytes, chain: [diskNameOf(`expand-${sizeBytes}`), ...before.chain] }),
-      change: (entry) => whileAnswering(context, entry, (call) => entry.client.ReplicaExpand(request, call)),
+      change: (entry, options) => entry.client.ReplicaExpand(request, options),
     });
   } catch (cause) {
     throw new Error(`the expansion failed since all replica expansion failed: ${errorText(cause)}`, { cause });

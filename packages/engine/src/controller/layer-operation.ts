@@ -17,11 +17,13 @@ import { lookAt } from './replica-entry.ts';
 import type { ReplicaReport } from './replica-report.ts';
 import type { ReplicaEntry } from './replica-set.ts';
 import type { VolumeContext } from './volume-context.ts';
+import { whileAnswering, type LongCallOptions } from './while-answering.ts';
 
 export interface LayerOperation {
   /** the layout of a member after the operation */
   readonly after: (before: ReplicaReport) => Layout;
-  readonly change: (entry: ReplicaEntry) => Promise<unknown>;
+  /** one call of the replica, with these options */
+  readonly change: (entry: ReplicaEntry, options: LongCallOptions) => Promise<unknown>;
 }
 
 export interface OperationFailure {
@@ -60,7 +62,7 @@ export async function changeLayers(context: VolumeContext, operation: LayerOpera
     await announce(context, context.keeper, readers, { sizeBytes: first.sizeBytes, chain: first.chain }, after);
   }
   context.layout = after;
-  const failures = await reallyFailed(await changeEach(replicas, operation.change), after);
+  const failures = await reallyFailed(await changeEach(context, replicas, operation.change), after);
   const failedReaders = failures.filter(({ entry }) => readers.includes(entry));
   if (failedReaders.length === readers.length) {
     context.layout = { ...previous, chain: first.chain };
@@ -131,14 +133,15 @@ async function restate(context: VolumeContext): Promise<void> {
 }
 
 async function changeEach(
+  context: VolumeContext,
   entries: readonly ReplicaEntry[],
-  change: (entry: ReplicaEntry) => Promise<unknown>,
+  change: LayerOperation['change'],
 ): Promise<OperationFailure[]> {
   const failures: OperationFailure[] = [];
   await Promise.all(
     entries.map(async (entry) => {
       try {
-        await change(entry);
+        await whileAnswering(context, entry, (options) => change(entry, options));
       } catch (error) {
         failures.push({ entry, error });
       }

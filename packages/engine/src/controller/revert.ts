@@ -6,7 +6,6 @@ import type { ReplicaReport } from './replica-report.ts';
 import { diskNameOf } from './snapshot.ts';
 import type { DoubtSettling } from './doubt-settling.ts';
 import type { VolumeContext } from './volume-context.ts';
-import { whileAnswering } from './while-answering.ts';
 
 export async function revertTo(
   context: VolumeContext,
@@ -29,7 +28,7 @@ export async function revertTo(
     try {
       await changeLayers(context, {
         after: (before) => ({ sizeBytes: before.sizeBytes, chain: chainFrom(before, disk) }),
-        change: (entry) => whileAnswering(context, entry, (call) => entry.client.ReplicaRevert(request, call)),
+        change: (entry, options) => entry.client.ReplicaRevert(request, options),
       });
     } catch (cause) {
       throw new Error(`failed to revert to ${disk} on all replicas`, { cause });

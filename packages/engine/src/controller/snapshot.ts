@@ -6,7 +6,6 @@ import { changeLayers, withPausedIo } from './layer-operation.ts';
 import { lookAt } from './replica-entry.ts';
 import type { ReplicaEntry } from './replica-set.ts';
 import type { VolumeContext } from './volume-context.ts';
-import { whileAnswering } from './while-answering.ts';
 
 export interface SnapshotRequest {
   /** "" = a random UUID */
@@ -51,7 +50,7 @@ export async function snapshotAll(
   const request = { name, user_created: userCreated, created: rfc3339(context.clock.date()), labels };
   await changeLayers(context, {
     after: (before) => ({ sizeBytes: before.sizeBytes, chain: [diskNameOf(name), ...before.chain] }),
-    change: (entry) => whileAnswering(context, entry, (call) => entry.client.ReplicaSnapshot(request, call)),
+    change: (entry, options) => entry.client.ReplicaSnapshot(request, options),
   });
 }
 

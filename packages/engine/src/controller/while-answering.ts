@@ -7,6 +7,7 @@
  */
 import { pauseFor, type ControlClock } from './control-clock.ts';
 import { ANSWER_CHECK_MS, LAYER_OPERATION_TIMEOUT_MS, PROBE_TIMEOUT_MS } from './control-limits.ts';
+
 /** What is needed of a `VolumeContext`. */
 export interface Patience {
   readonly clock: ControlClock;

@@ -3,6 +3,7 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { deviceAttribute } from '@longhorn/shared-types/node/device-attribute';
 
 export interface Mount {
   /** major:minor of the file system */
@@ -35,9 +36,6 @@ export function parseMounts(text: string): Mount[] {
 
 export const currentMounts = (): Mount[] => parseMounts(readFileSync('/proc/self/mountinfo', 'utf8'));
 
-/** What the kernel answers for a device that has just been detached. */
-const GONE: ReadonlySet<string> = new Set(['ENOENT', 'ENODEV', 'ENXIO']);
-
 export interface LoopDevice {
   /** /dev/loopN */
   path: string;
@@ -57,21 +55,13 @@ export function loopDevices(): LoopDevice[] {
     .flatMap((name) => loopDevice(join(folder, name), `/dev/${name}`) ?? []);
 }
 
-/** Null: it has no file, or is being taken away by somebody else at this moment. */
+/** Null: it has no file, or is being taken away. */
 function loopDevice(folder: string, path: string): LoopDevice | null {
-  try {
-    const backingFile = readFileSync(join(folder, 'loop', 'backing_file'), 'utf8').trim();
-    const sequence = join(folder, 'diskseq');
-    return {
-      path,
-      device: readFileSync(join(folder, 'dev'), 'utf8').trim(),
-      backingFile: backingFile.replace(/ \(deleted\)$/, ''),
-      sequence: existsSync(sequence) ? Number(readFileSync(sequence, 'utf8')) : 0,
-    };
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && GONE.has(String(error.code))) return null;
-    throw error;
-  }
+  const backingFile = deviceAttribute(join(folder, 'loop', 'backing_file'));
+  const device = deviceAttribute(join(folder, 'dev'));
+  if (backingFile === null || device === null) return null;
+  const sequence = Number(deviceAttribute(join(folder, 'diskseq')) ?? '0');
+  return { path, device, backingFile: backingFile.replace(/ \(deleted\)$/, ''), sequence };
 }
 
 /** Whether a path is a folder or inside it. */

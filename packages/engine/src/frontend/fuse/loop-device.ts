@@ -9,8 +9,9 @@
  * What these functions look at is in /sys only: LOOP_GET_STATUS would ask the backing file's server, which may be gone.
  */
 import { strict as assert } from 'node:assert';
-import { close, closeSync, constants, existsSync, open, openSync, readFileSync } from 'node:fs';
+import { close, closeSync, constants, existsSync, open, openSync } from 'node:fs';
 import { promisify } from 'node:util';
+import { deviceAttribute } from '@longhorn/shared-types/node/device-attribute';
 import { EBUSY, ENXIO, LinuxError, ioctlNumber, ioctlWaiting, makeBlockNode } from './linux.ts';
 import { LOOP_ATTEMPTS_MAX } from './limits.ts';
 
@@ -47,17 +48,8 @@ export interface LoopDevice {
 
 export const loopPath = (number: number): string => `/dev/loop${number}`;
 
-const GONE: ReadonlySet<string> = new Set(['ENOENT', 'ENODEV', 'ENXIO']);
-
-const readSys = (number: number, file: string): string | null => {
-  try {
-    return readFileSync(`/sys/block/loop${number}/${file}`, 'latin1').trim();
-  } catch (error) {
-    // Free, or detached by somebody else at this moment.
-    if (error instanceof Error && 'code' in error && GONE.has(String(error.code))) return null;
-    throw error;
-  }
-};
+const readSys = (number: number, file: string): string | null =>
+  deviceAttribute(`/sys/block/loop${number}/${file}`, 'latin1');
 
 /** The path of what a loop device is backed by, as the kernel sees it now; null = it is free. */
 export const loopBackingFile = (number: number): string | null => readSys(number, 'loop/backing_file');

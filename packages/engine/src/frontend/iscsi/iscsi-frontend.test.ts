@@ -325,15 +325,24 @@ describe('commands that have their range to themselves', () => {
     data,
   });
 
+  /** What was sent before is being done. */
+  const pinged = async (initiator: Initiator): Promise<void> => {
+    initiator.send(initiator.header(0x00, 0x80, true), Buffer.from('ping'));
+    expect((await initiator.take()).header[0]).toBe(0x20);
+  };
+
   it('compare and write in one step against writes of other connections', async () => {
     const [first, second] = [await entered({}, 1), await entered({}, 2)];
     target.isHeld = true;
     first.start(write(0, Buffer.alloc(512, 1)));
     await expect.poll(() => target.waiting).toBe(1);
     second.start(compareAndWrite(Buffer.concat([Buffer.alloc(512, 1), Buffer.alloc(512, 2)])));
+    await pinged(second);
+    const looked = pinged(first);
     first.start(write(0, Buffer.alloc(512, 3)));
     first.start(read(0, 1));
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    // What was sent with the ping came with it.
+    await looked;
     // Neither the comparison nor the write behind it has begun.
     expect(target.calls).toEqual(['write 0 512']);
     target.isHeld = false;
