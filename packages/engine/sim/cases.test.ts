@@ -76,6 +76,34 @@ describe('a single replica', () => {
     }
   });
 
+  it.each([false, true])(
+    'is served again when it ends in the middle of a snapshot, which it took or did not take (%j)',
+    async (isTaken) => {
+      const world = await served(1);
+      await writeAndFlush(world, 0, 8);
+      const { context, engine } = engineOf(world);
+      const entry = context.replicas.get('tcp://r0');
+      if (!entry) throw new Error('no r0');
+      const { client } = entry;
+      const snapshot = async (...call: Parameters<typeof client.ReplicaSnapshot>): Promise<never> => {
+        if (isTaken) await client.ReplicaSnapshot(...call);
+        world.replica(0).kill();
+        while (entry.stage !== 'lost') await engineOf(world).clock.pause(10);
+        throw new Error('connection closed');
+      };
+      const failing = new Proxy(client, {
+        get: (calls, name): unknown => (name === 'ReplicaSnapshot' ? snapshot : Reflect.get(calls, name)),
+      });
+      Object.assign(entry, { client: failing });
+      await expect(world.wait(engine.snapshot('one', {}, false))).rejects.toThrow('connection closed');
+      await world.end();
+      const { layout, keeper } = context;
+      expect(layout.chain.includes('volume-snap-one.img')).toBe(isTaken);
+      expect(keeper?.active?.members).toEqual(['r0']);
+      expect(keeper?.active?.chain).toEqual(layout.chain);
+    },
+  );
+
   it('is raised to two, and back to the new one', async () => {
     const world = await served(1);
     await writeAndFlush(world, 0, 4, 8);

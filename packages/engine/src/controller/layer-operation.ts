@@ -6,8 +6,7 @@
  * next engine takes the members that are on one side (membership/start.ts).
  */
 import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
-import type { Layout } from '../membership/layout.ts';
-import { sameChain } from '../membership/layout.ts';
+import { sameChain, sameLayout, type Layout } from '../membership/layout.ts';
 import type { MembershipRecord } from '../membership/record.ts';
 import { dropMember } from './member-removal.ts';
 import { settleMembership } from './membership-change.ts';
@@ -46,6 +45,8 @@ export async function withPausedIo<T>(context: VolumeContext, work: () => Promis
  * are out. Rejects when it failed on all of them, and then nothing has changed.
  */
 export async function changeLayers(context: VolumeContext, operation: LayerOperation): Promise<OperationFailure[]> {
+  // One may have failed since the lock was asked for: the record to be written must follow from the members that there are.
+  await settleMembership(context, null);
   const replicas = context.replicas.inStage('reading', 'joining');
   const readers = replicas.filter((entry) => entry.stage === 'reading');
   if (readers.length === 0) throw new Error('no available backend');
@@ -65,8 +66,10 @@ export async function changeLayers(context: VolumeContext, operation: LayerOpera
   const failures = await reallyFailed(await changeEach(context, replicas, operation.change), after);
   const failedReaders = failures.filter(({ entry }) => readers.includes(entry));
   if (failedReaders.length === readers.length) {
+    // As far as is known. One that could not be asked may have done it: a record with what they have then says which.
     context.layout = { ...previous, chain: first.chain };
-    if (context.keeper) await restate(context);
+    context.isLayoutInDoubt = context.keeper !== null;
+    await settleMembership(context, null);
     throw combinedError(failures);
   }
   await dropFailed(context, failures);
@@ -95,6 +98,7 @@ async function announce(
     readers.map((entry) => entry.name),
     after,
   );
+  if (keeper.agreement(record) !== 'own') throw new Error('a replica failed at this moment; try again');
   const failures = await keeper.write(record, readers);
   const [failure] = failures;
   if (!failure) {
@@ -108,28 +112,6 @@ async function announce(
   context.layout = now;
   await settleMembership(context, null);
   throw new Error(`replica ${failure.entry.address} did not store the membership record: ${errorText(failure.error)}`);
-}
-
-/** Nothing was changed after all: a record says so. */
-async function restate(context: VolumeContext): Promise<void> {
-  const { keeper } = context;
-  if (!keeper) return;
-  const readers = context.replicas.inStage('reading');
-  const record = keeper.next(
-    readers.map((entry) => entry.name),
-    context.layout,
-  );
-  const failures = await keeper.write(record, readers);
-  if (failures.length === 0) {
-    keeper.activate(record);
-    await keeper.commit(readers);
-    return;
-  }
-  for (const { entry, error } of failures) {
-    entry.stage = 'leaving';
-    entry.reason = errorText(error);
-  }
-  await settleMembership(context, null);
 }
 
 async function changeEach(
@@ -156,7 +138,7 @@ async function reallyFailed(failures: readonly OperationFailure[], after: Layout
     failures.map(async ({ entry }) => {
       try {
         const now = await lookAt(entry);
-        return now.sizeBytes !== after.sizeBytes || !sameChain(now.chain, after.chain);
+        return !sameLayout(now, after);
       } catch {
         // It cannot be asked: its own failure counts.
         return true;

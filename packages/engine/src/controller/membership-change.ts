@@ -8,13 +8,16 @@
  *                       \-> it is back with all it had, before the record without it was stored -> reading again
  */
 import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
+import { sameLayout } from '../membership/layout.ts';
 import { generationText, type MembershipRecord } from '../membership/record.ts';
 import { fencingEpoch } from './backends.ts';
-import { RETRY_MS } from './control-limits.ts';
+import { OPEN_TIMEOUT_MS, RETRY_MS } from './control-limits.ts';
 import type { MemberId, MemberRole } from './core/core-api.ts';
 import type { MemberFailure } from './core/member-link.ts';
 import type { MembershipKeeper, WriteFailure } from './membership-keeper.ts';
 import { regainLost } from './regain.ts';
+import { lookAt } from './replica-entry.ts';
+import type { ReplicaReport } from './replica-report.ts';
 import type { ReplicaEntry } from './replica-set.ts';
 import type { VolumeContext } from './volume-context.ts';
 
@@ -57,13 +60,13 @@ export async function settleMembership(context: VolumeContext, joiner: ReplicaEn
   let announced = false;
   while (!context.isOver()) {
     const joins = joiner?.stage === 'joining' ? joiner : null;
-    if (!announced && !joins && context.unreleased.size === 0 && context.replicas.inStage('leaving').length === 0)
-      return;
+    if (!announced && !joins && !isDue(context)) return;
     const readers = context.replicas.inStage('reading');
     if (readers.length === 0) {
       await waitForLastOnes(context);
       continue;
     }
+    if (context.isLayoutInDoubt && !(await layoutLearnt(context, keeper, readers))) continue;
     const members = joins ? [...readers, joins] : readers;
     const record = keeper.next(namesOf(members), context.layout);
     if (!(await agreed(context, keeper, record))) continue;
@@ -79,6 +82,49 @@ export async function settleMembership(context: VolumeContext, joiner: ReplicaEn
     finish(context, keeper, record, joins);
     keeper.commit(members).catch(context.crash);
     return;
+  }
+}
+
+/** The record is not that of the members that there are, or of what they have. */
+function isDue({ replicas, unreleased, isLayoutInDoubt }: VolumeContext): boolean {
+  return isLayoutInDoubt || unreleased.size > 0 || replicas.inStage('leaving').length > 0;
+}
+
+/** Asks the members for their layers; false: some have no say or others, and leave. */
+async function layoutLearnt(
+  context: VolumeContext,
+  keeper: MembershipKeeper,
+  readers: readonly ReplicaEntry[],
+): Promise<boolean> {
+  const asked = await Promise.all(readers.map((entry) => layersOf(keeper, entry)));
+  const known = asked.filter((report) => report !== null);
+  const [layout] = [...known.filter((report) => sameLayout(report, context.layout)), ...known];
+  if (layout === undefined || context.isOver()) return false;
+  for (const [index, report] of asked.entries()) {
+    const entry = readers[index];
+    if (entry?.stage !== 'reading' || report === null || sameLayout(report, layout)) continue;
+    entry.stage = 'leaving';
+    entry.reason = 'its layers are not those of the other replicas';
+  }
+  if (known.length < readers.length || context.replicas.inStage('leaving').length > 0) return false;
+  context.layout = { sizeBytes: layout.sizeBytes, chain: layout.chain };
+  context.core.setSize(layout.sizeBytes);
+  context.isLayoutInDoubt = false;
+  return true;
+}
+
+/** What a replica has after everything that it was told before; null: it leaves, since it cannot be asked. */
+async function layersOf(keeper: MembershipKeeper, entry: ReplicaEntry): Promise<ReplicaReport | null> {
+  try {
+    // Changes nothing; it is done after the operations that were sent before, which may still wait there.
+    await entry.client.MembershipCommit({ epoch: keeper.epoch, count: 0 }, { timeoutMs: OPEN_TIMEOUT_MS });
+    return await lookAt(entry);
+  } catch (error) {
+    if (entry.stage === 'reading') {
+      entry.stage = 'leaving';
+      entry.reason = `it could not be asked for its layers: ${errorText(error)}`;
+    }
+    return null;
   }
 }
 

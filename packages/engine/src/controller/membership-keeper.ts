@@ -57,6 +57,7 @@ export class MembershipKeeper {
 
   /** The next record; each call uses up a generation. */
   next(members: readonly string[], layout: Layout): MembershipRecord {
+    if (members.length === 0) throw new Error('a membership record without members');
     this.count++;
     return {
       epoch: this.epoch,

@@ -76,6 +76,8 @@ export class VolumeContext {
   readonly stopping = new AbortController();
   private readonly listeners = new Set<() => void>();
   layout: Layout;
+  /** an operation on the layers failed on all members, as it seemed: what they have is to be asked before it is written down */
+  isLayoutInDoubt = false;
   isExpanding = false;
   /** see purge-completion.ts */
   isCompletingPurges = false;

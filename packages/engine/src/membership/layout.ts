@@ -32,6 +32,11 @@ export function sameChain(left: readonly string[], right: readonly string[]): bo
   return left.length === right.length && left.every((name, index) => name === right[index]);
 }
 
+/** True when size and layers are the same. */
+export function sameLayout(left: Layout, right: Layout): boolean {
+  return left.sizeBytes === right.sizeBytes && sameChain(left.chain, right.chain);
+}
+
 function isSubsequence(part: readonly string[], whole: readonly string[]): boolean {
   let next = 0;
   for (const name of whole) if (next < part.length && part[next] === name) next++;

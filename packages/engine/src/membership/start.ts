@@ -6,7 +6,7 @@
  * hold every acknowledged write, and no other engine can go on beside one that got that answer and wrote its record.
  */
 import { agreementFor, type Agreement } from './agreement.ts';
-import { fittingVariant, sameChain, type Layout } from './layout.ts';
+import { fittingVariant, sameLayout, type Layout } from './layout.ts';
 import { asBase, compareGenerations, countsAsDecided, generationText, newestRecord, sortedMembers } from './record.ts';
 import type { MembershipRecord } from './record.ts';
 
@@ -192,10 +192,6 @@ function largestGroup(replicas: readonly SeenReplica[], variants: readonly Membe
   }
   groups.sort((left, right) => right.replicas.length - left.replicas.length || left.rank - right.rank);
   return groups[0]?.replicas ?? [];
-}
-
-function sameLayout(left: Layout, right: Layout): boolean {
-  return left.sizeBytes === right.sizeBytes && sameChain(left.chain, right.chain);
 }
 
 /** Two records of different generations often have one layout (a mere change of members). */
