@@ -19,7 +19,7 @@ import {
   type ReplicaServiceMethods,
   type SyncAgentServiceMethods,
 } from '@longhorn/shared-types/generated/ptypes';
-import { LONG_CALL_TIMEOUT_MS, SYNC_AGENT_PORT_OFFSET } from './limits.ts';
+import { LONG_CALL_TIMEOUT_MS, QUICK_CALL_TIMEOUT_MS, SYNC_AGENT_PORT_OFFSET } from './limits.ts';
 
 export interface EngineFlow {
   readonly connections: ClientCache;
@@ -100,7 +100,10 @@ export async function listReplicas(flow: EngineFlow): Promise<ListedReplica[]> {
 /** State of a replica; an empty answer (upstream's way to say that it is gone) is NotFound. */
 export async function getReplica(flow: EngineFlow, address: string, instanceName = ''): Promise<Replica> {
   return withPrefix(`failed to get replica ${dialAddress(address)}`, async () => {
-    const { replica } = await replicaOf(flow, address, instanceName).ReplicaGet({});
+    const { replica } = await replicaOf(flow, address, instanceName).ReplicaGet(
+      {},
+      { timeoutMs: QUICK_CALL_TIMEOUT_MS },
+    );
     if (!replica) throw rpcError(Code.NotFound, `cannot find replica ${address}`);
     return replica;
   });

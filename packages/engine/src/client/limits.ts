@@ -3,6 +3,9 @@
 /** Copies of whole volumes end at the latest after a day. */
 export const LONG_CALL_TIMEOUT_MS = 24 * 3_600_000;
 
+/** A question that a replica answers from memory: a host that is gone answers nothing. */
+export const QUICK_CALL_TIMEOUT_MS = 15_000;
+
 /** A replica's ports: P control, P+1 data, P+2 sync agent. */
 export const SYNC_AGENT_PORT_OFFSET = 2;
 

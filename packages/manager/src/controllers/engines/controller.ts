@@ -88,6 +88,7 @@ export class EngineController {
     const { datastore, clock } = this.#context;
     const { name } = engine.metadata;
     const memory = this.#memory(name);
+    cancelOutdated(engine, memory.job);
     const manager = instanceManagerOf(this.#context, engine);
     const observation =
       memory.uuid !== '' && memory.uuid === engine.status.uuid ? (memory.monitor?.observation ?? null) : null;
@@ -458,6 +459,11 @@ export class EngineController {
     await datastore.removeFinalizer('Engine', engine);
     return done;
   }
+}
+
+/** A replica that is not wanted there any more (its process ended, its host may be gone) may never answer. */
+function cancelOutdated(engine: Engine, job: ReplicaJob | null): void {
+  if (job !== null && engine.spec.replicaAddressMap[job.replica] !== job.address) job.cancel();
 }
 
 function onlyHeadGrew(base: Engine, wanted: Engine): boolean {

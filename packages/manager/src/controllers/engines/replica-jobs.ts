@@ -16,6 +16,8 @@ const REMOVE_LIMIT = { timeoutMs: limits.instanceCallTimeoutMs };
 
 export interface ReplicaJob {
   replica: string;
+  address: string;
+  /** Ends the call and leaves everything else as it is. */
   cancel: () => void;
 }
 
@@ -29,7 +31,7 @@ export function addReplica(
 ): ReplicaJob {
   const abort = new AbortController();
   void runJob(context, engine, target, name, address, abort.signal, onPurge).finally(onEnd);
-  return { replica: name, cancel: () => abort.abort() };
+  return { replica: name, address, cancel: () => abort.abort() };
 }
 
 async function runJob(
