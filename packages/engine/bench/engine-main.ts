@@ -34,7 +34,7 @@ for (const replica of replicas) {
   });
   core.addMember(link, 'reading');
 }
-const frontend = await openNbdFrontend({ target: core, exportName: 'volume', listen: { unixPath } });
+const frontend = await openNbdFrontend({ target: core, exportName: 'volume', listen: { unixPath }, allocation: null });
 console.log(frontend.endpoint());
 process.once('SIGTERM', () => {
   core.close();

@@ -1,8 +1,9 @@
 /**
  * A block device and its user. The device outlives engines on its node: what an engine had taken and not answered is asked
- * for again from the next one. The user does random I/O, one operation on a block at a time, and tells the checker.
+ * for again from the next one. The user does random I/O, one operation on a block at a time, and tells the checker; of what is
+ * said to be a hole it takes for granted that it reads as zeros.
  */
-import type { BlockTarget, CompletionSink } from '../src/frontend/frontend.ts';
+import type { BlockTarget, CompletionSink, GetAllocation } from '../src/frontend/frontend.ts';
 import type { Random } from '../src/membership/random.ts';
 import type { DeviceChecker } from './checker.ts';
 import type { ProcessClock } from './sim-time.ts';
@@ -15,7 +16,7 @@ const OPERATIONS_MAX = 16;
 const RUN_BLOCKS_MAX = 4;
 
 interface Operation {
-  readonly kind: 'read' | 'write' | 'discard' | 'flush';
+  readonly kind: 'read' | 'write' | 'discard' | 'flush' | 'allocation';
   readonly block: number;
   readonly count: number;
   readonly writeId: number;
@@ -33,6 +34,7 @@ export class SimDevice implements CompletionSink {
   private readonly running = new Map<number, Operation>();
   private readonly busy = new Set<number>();
   private target: BlockTarget | null = null;
+  private allocation: GetAllocation | null = null;
   private clock: ProcessClock | null = null;
   private nextSlot = 1;
   private nextWrite = 1;
@@ -51,10 +53,11 @@ export class SimDevice implements CompletionSink {
   }
 
   /** An engine serves the device now; everything unanswered goes to it. */
-  attach(target: BlockTarget, clock: ProcessClock): void {
+  attach(target: BlockTarget, allocation: GetAllocation, clock: ProcessClock): void {
     if (!this.isLive) this.checker.attachedAnew();
     this.isLive = true;
     this.target = target;
+    this.allocation = allocation;
     this.clock = clock;
     this.generation++;
     for (const [slot, operation] of this.running) this.submit(slot, operation);
@@ -64,6 +67,7 @@ export class SimDevice implements CompletionSink {
   /** The engine is gone; the device waits for the next one. */
   detach(): void {
     this.target = null;
+    this.allocation = null;
     this.clock = null;
     this.generation++;
   }
@@ -91,7 +95,7 @@ export class SimDevice implements CompletionSink {
     if (chance < 0.08) this.begin('flush', 0, 0);
     else
       this.begin(
-        chance < 0.5 ? 'write' : chance < 0.55 ? 'discard' : 'read',
+        chance < 0.5 ? 'write' : chance < 0.55 ? 'discard' : chance < 0.95 ? 'read' : 'allocation',
         this.random.below(this.blocks),
         1 + this.random.below(RUN_BLOCKS_MAX),
       );
@@ -140,7 +144,7 @@ export class SimDevice implements CompletionSink {
 
   private note({ kind, block, count, writeId, buffer, kept, isFua }: Operation): void {
     if (kind === 'flush') return this.checker.flushAcked(kept);
-    if (kind === 'discard') return undefined;
+    if (kind === 'discard' || kind === 'allocation') return undefined;
     const first = block * SECTORS;
     for (let index = 0; index < count * SECTORS; index++) {
       if (kind === 'write') this.checker.writeAcked(first + index, writeId);
@@ -153,6 +157,18 @@ export class SimDevice implements CompletionSink {
     }
     if (kind === 'write' && isFua) this.noteDurable(first, count * SECTORS);
     return undefined;
+  }
+
+  /** What is a hole reads as zeros. */
+  private noteHoles(first: number, runs: readonly number[]): void {
+    let at = first * BLOCK_BYTES;
+    for (const [index, bytes] of runs.entries()) {
+      const end = at + bytes;
+      const when = `at ${this.clock?.nowMs() ?? 0} ms, said to be a hole`;
+      if (index % 2 === 0)
+        for (let sector = at / SECTOR_BYTES; sector < end / SECTOR_BYTES; sector++) this.checker.read(sector, 0, when);
+      at = end;
+    }
   }
 
   private noteDurable(first: number, count: number): void {
@@ -200,6 +216,11 @@ export class SimDevice implements CompletionSink {
       // Asked for anew, it covers what was acknowledged before it was asked for the first time, and more.
       if (operation.kept.length === 0) operation.kept = this.checker.flushBegins();
       target.flush(this, key);
+    } else if (operation.kind === 'allocation') {
+      void this.allocation?.(offset, length).then((runs) => {
+        if (key % GENERATIONS === this.generation % GENERATIONS) this.noteHoles(operation.block, runs);
+        this.complete(key, 0);
+      });
     } else if (operation.kind === 'read') target.read(this, key, offset, length, operation.buffer, 0);
     else if (operation.kind === 'discard') target.unmap(this, key, offset, length);
     else target.write(this, key, offset, length, Buffer.from(operation.buffer), 0, 0, operation.isFua);

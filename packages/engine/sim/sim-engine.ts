@@ -1,4 +1,5 @@
 /** One engine process: the real control side and core, in virtual time, on a node. */
+import { allocationOf } from '../src/controller/allocation.ts';
 import { createVolumeCore } from '../src/controller/create-core.ts';
 import { VolumeContext } from '../src/controller/volume-context.ts';
 import { VolumeEngine } from '../src/controller/volume-engine.ts';
@@ -76,7 +77,7 @@ export class SimEngine implements Caller {
       this.context,
       () => {
         this.isFrontendOpen = true;
-        device.attach(this.context.core, this.clock);
+        device.attach(this.context.core, allocationOf(this.context), this.clock);
         return Promise.resolve({
           name: 'sim',
           endpoint: () => '/dev/sim',

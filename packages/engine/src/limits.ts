@@ -66,6 +66,9 @@ export const FOLDER_CLAIM_TRIES = 60;
 export const FOLDER_REQUEST_POLL_MS = 500;
 /** One call of RangeHash. */
 export const RANGE_HASH_BYTES_MAX = 64 << 20;
+/** Of one answer of AllocationGet: what of the volume it covers (a block of it takes nanoseconds), and how finely. */
+export const ALLOCATION_BYTES_MAX = 2 ** 32;
+export const ALLOCATION_RUNS_MAX = 4096;
 /** RangeHash reads the merged content in pieces of this size. */
 export const RANGE_HASH_PIECE_BYTES = 1 << 20;
 /** One record of what an unsynced write replaced (a power-cut that is played on a plain folder). */

@@ -4,6 +4,7 @@ import { ControllerService, ReplicaService, SyncAgentService } from '@longhorn/s
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { syncAgentAddress } from '../src/client/flow.ts';
 import { EngineProcesses, freePorts, SIZE_BYTES } from './engine-processes.ts';
+import { blockStatus, NbdClient as RawNbdClient } from '../src/frontend/nbd/test/nbd-client.ts';
 import { NbdClient } from './nbd-client.ts';
 
 const FIRST = { epoch: 0, count: 1, members: ['r0', 'r1', 'r2'], decided: true };
@@ -147,6 +148,28 @@ describe('an engine and three replicas as processes', { timeout: 120_000 }, () =
     await world.until(['snapshot', 'create', 'c'], (output) => output.includes('c'));
     expect(await nbd.read(0, 65_536)).toEqual(pattern(0x11));
     expect(new Set(await contents()).size).toBe(1);
+  });
+
+  it('tells its clients what is allocated in any layer', async () => {
+    const nbd = await serve();
+    await nbd.write(1 << 20, pattern(0x11));
+    await world.longhorn('snapshots', 'create', 'one');
+    await nbd.write(8192, pattern(0x22, 4096));
+    await nbd.write((64 << 20) - 4096, pattern(0x33, 4096));
+    const asker = new RawNbdClient({ host: '127.0.0.1', port: world.nbdPort });
+    await asker.enterStructured('v1', 'base:allocation');
+    const hole = (bytes: number): number[] => [bytes, 3];
+    const data = (bytes: number): number[] => [bytes, 0];
+    expect(await blockStatus(asker, 0, SIZE_BYTES)).toEqual([
+      ...hole(8192),
+      ...data(4096),
+      ...hole((1 << 20) - 12_288),
+      ...data(65_536),
+      ...hole((63 << 20) - 65_536 - 4096),
+      ...data(4096),
+    ]);
+    expect(await blockStatus(asker, (1 << 20) + 512, 1024)).toEqual(data(1024));
+    asker.socket.destroy();
   });
 
   it('fails a device that clients connect to again when the only replica lost what was not flushed', async () => {

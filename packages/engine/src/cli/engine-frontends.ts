@@ -1,6 +1,7 @@
 /** Which code serves which frontend name; each is loaded when it is used. */
 import { join } from 'node:path';
 import { mkdir } from 'node:fs/promises';
+import { allocationOf } from '../controller/allocation.ts';
 import type { OpenFrontend } from '../controller/frontend-control.ts';
 import type { BlockTarget, Frontend } from '../frontend/frontend.ts';
 
@@ -41,7 +42,8 @@ export function frontendOpener(options: FrontendOptions): OpenFrontend {
       const { openNbdFrontend } = await import('../frontend/nbd/nbd-frontend.ts');
       const { bindAddress } = await import('@longhorn/shared-types/grpc/address');
       const listen = bindAddress(options.nbdListen === '' ? ':0' : options.nbdListen, options.podIp);
-      return openNbdFrontend({ target: core, exportName: volumeName, listen });
+      const allocation = allocationOf(context);
+      return openNbdFrontend({ target: core, exportName: volumeName, listen, allocation });
     }
     if (name === 'tgt-iscsi') return openIscsi(options, core, volumeName);
     const driver = await chooseDriver(options.blockdevDriver);
@@ -56,7 +58,8 @@ export function frontendOpener(options: FrontendOptions): OpenFrontend {
     const { nbdSessionLeft, newNbdSession } = await import('../frontend/nbd/nbd-session.ts');
     const unixPath =
       nbdSessionLeft(volumeName, options.runDir) ?? newNbdSession(volumeName, options.runDir, context.options.epoch);
-    return openNbdFrontend({ target: core, exportName: volumeName, listen: { unixPath } });
+    const allocation = allocationOf(context);
+    return openNbdFrontend({ target: core, exportName: volumeName, listen: { unixPath }, allocation });
   };
 }
 

@@ -40,6 +40,12 @@ export interface BlockTarget {
   submitBatch(): void;
 }
 
+/**
+ * Answers what of a range holds data, as lengths in bytes, by turns of a hole (which reads as zeros; may be 0) and of data. They
+ * may end before the range does. A range of which nothing is known is data. Never rejects.
+ */
+export type GetAllocation = (offset: number, length: number) => Promise<readonly number[]>;
+
 /** Bytes before a payload that the core may use for its own frame header. */
 export const FRAME_HEADROOM = 26;
 

@@ -1,7 +1,14 @@
 /** What engines ask about a replica's content to bring replicas in line: extents, hashes, and a sync of everything. */
 import { createHash } from 'node:crypto';
 import { Code, rpcError } from '@longhorn/shared-types/grpc/rpc-error';
-import { BLOCK_BYTES, RANGE_HASH_BYTES_MAX, RANGE_HASH_PIECE_BYTES, REGION_BYTES } from '../limits.ts';
+import {
+  ALLOCATION_BYTES_MAX,
+  ALLOCATION_RUNS_MAX,
+  BLOCK_BYTES,
+  RANGE_HASH_BYTES_MAX,
+  RANGE_HASH_PIECE_BYTES,
+  REGION_BYTES,
+} from '../limits.ts';
 import type { OpenReplica } from './open-replica.ts';
 import { regionBitmapBytes } from './region-list.ts';
 import type { ReplicaServer } from './replica-server.ts';
@@ -39,16 +46,50 @@ export function headExtents(server: ReplicaServer): Uint8Array {
   return bitmap;
 }
 
-function checkRangeHash(sizeBytes: number, offset: number, length: number, blockSize: number): void {
-  const bad = (field: string, value: number, rule: string): never => {
-    throw rpcError(Code.InvalidArgument, `${field} ${value}: ${rule}`);
-  };
-  if (blockSize <= 0 || blockSize > RANGE_HASH_PIECE_BYTES) {
-    bad('blockSize', blockSize, `must be 1 to ${RANGE_HASH_PIECE_BYTES}`);
+/**
+ * What of a range some layer has data of: lengths in bytes, by turns of a hole (it reads as zeros; the first may be 0) and of data.
+ * At most `runsMax` of them, so they may end before the range does.
+ */
+export function allocation(server: ReplicaServer, offset: number, length: number, runsMax: number): number[] {
+  const { volume } = opened(server);
+  checkAllocation(volume.sizeBytes, offset, length, runsMax);
+  const { index } = volume;
+  const end = offset + length;
+  const runs: number[] = [];
+  let isData = false;
+  for (let at = offset; at < end && runs.length < runsMax;) {
+    const start = at;
+    while (at < end && (index.get(Math.floor(at / BLOCK_BYTES)) !== 0) === isData) {
+      at = Math.min(index.runEnd(Math.floor(at / BLOCK_BYTES), Math.ceil(end / BLOCK_BYTES)) * BLOCK_BYTES, end);
+    }
+    runs.push(at - start);
+    isData = !isData;
   }
-  if (length <= 0 || length > RANGE_HASH_BYTES_MAX) bad('length', length, `must be 1 to ${RANGE_HASH_BYTES_MAX}`);
+  return runs;
+}
+
+const outOfBounds = (field: string, value: number, rule: string): Error =>
+  rpcError(Code.InvalidArgument, `${field} ${value}: ${rule}`);
+
+function checkAllocation(sizeBytes: number, offset: number, length: number, runsMax: number): void {
+  if (length <= 0 || length > ALLOCATION_BYTES_MAX)
+    throw outOfBounds('length', length, `must be 1 to ${ALLOCATION_BYTES_MAX}`);
+  if (runsMax <= 0 || runsMax > ALLOCATION_RUNS_MAX)
+    throw outOfBounds('runsMax', runsMax, `must be 1 to ${ALLOCATION_RUNS_MAX}`);
+  checkRange(sizeBytes, offset, length);
+}
+
+function checkRange(sizeBytes: number, offset: number, length: number): void {
   if (offset < 0 || offset + length > sizeBytes)
-    bad('offset', offset, `the range ends beyond the volume (${sizeBytes})`);
+    throw outOfBounds('offset', offset, `the range ends beyond the volume (${sizeBytes})`);
+}
+
+function checkRangeHash(sizeBytes: number, offset: number, length: number, blockSize: number): void {
+  if (blockSize <= 0 || blockSize > RANGE_HASH_PIECE_BYTES)
+    throw outOfBounds('blockSize', blockSize, `must be 1 to ${RANGE_HASH_PIECE_BYTES}`);
+  if (length <= 0 || length > RANGE_HASH_BYTES_MAX)
+    throw outOfBounds('length', length, `must be 1 to ${RANGE_HASH_BYTES_MAX}`);
+  checkRange(sizeBytes, offset, length);
 }
 
 /** The first 16 bytes of SHA-256 of each block of the range, as reads return it; the last block may be short. */

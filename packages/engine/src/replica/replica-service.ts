@@ -8,7 +8,7 @@ import type { MembershipRecord as RecordMessage, ReplicaServiceMethods } from '@
 import { Code, rpcError } from '@longhorn/shared-types/grpc/rpc-error';
 import type { CallContext, ServiceHandlers } from '@longhorn/shared-types/grpc/server';
 import { MEMBERSHIP_BASES_MAX, MEMBERSHIP_DEPTH_MAX, REGION_BYTES } from '../limits.ts';
-import { headExtents, rangeHash, syncEverything } from './replica-content.ts';
+import { allocation, headExtents, rangeHash, syncEverything } from './replica-content.ts';
 import { replicaMessage, type ReplicaNames } from './replica-message.ts';
 import type { ReplicaServer } from './replica-server.ts';
 import type { MembershipRecord } from './replica-state.ts';
@@ -148,6 +148,7 @@ type Additions = Pick<
   | 'RegionsSettled'
   | 'HeadExtents'
   | 'RangeHash'
+  | 'AllocationGet'
   | 'ReplicaSync'
 >;
 
@@ -177,6 +178,7 @@ function additions(server: ReplicaServer): Additions {
     RangeHash: async (request) => ({
       hashes: await rangeHash(server, request.offset, request.length, request.blockSize),
     }),
+    AllocationGet: (request) => ({ runs: allocation(server, request.offset, request.length, request.runsMax) }),
     ReplicaSync: async () => {
       await server.serial(() => syncEverything(server));
       return {};

@@ -414,6 +414,16 @@ export interface HeadExtentsResponse {
   bitmap: Buffer;
 }
 
+export interface AllocationGetRequest {
+  offset: number;
+  length: number;
+  runsMax: number;
+}
+
+export interface AllocationGetResponse {
+  runs: number[];
+}
+
 export interface RangeHashRequest {
   offset: number;
   length: number;
@@ -451,6 +461,7 @@ export interface ReplicaServiceMethods {
   RegionsSettled: Unary<RegionsSettledRequest, Empty>;
   HeadExtents: Unary<Empty, HeadExtentsResponse>;
   RangeHash: Unary<RangeHashRequest, RangeHashResponse>;
+  AllocationGet: Unary<AllocationGetRequest, AllocationGetResponse>;
   ReplicaSync: Unary<Empty, Empty>;
 }
 

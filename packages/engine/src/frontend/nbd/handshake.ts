@@ -4,13 +4,16 @@
  *     greeting -> flags -> option -> option -> … -> transmission (GO, EXPORT_NAME)
  *                   |        |                  \-> end (ABORT, or what no client that can be served sends)
  *
- * Pure: takes bytes, gives bytes. Structured replies and TLS are refused with ERR_UNSUP, so that clients go on without.
+ * Pure: takes bytes, gives bytes. On the way a client may ask for structured replies, and then for `base:allocation`; TLS is
+ * refused with ERR_UNSUP, so that clients go on without.
  */
 import { Buffer } from 'node:buffer';
 import {
+  NBD_BASE_ALLOCATION,
   NBD_EXPORT_CAN_MULTI_CONN,
   NBD_EXPORT_HAS_FLAGS,
   NBD_EXPORT_NAME_ZEROES,
+  NBD_EXPORT_SEND_DF,
   NBD_EXPORT_SEND_FLUSH,
   NBD_EXPORT_SEND_FUA,
   NBD_EXPORT_SEND_TRIM,
@@ -26,6 +29,9 @@ import {
   NBD_OPT_GO,
   NBD_OPT_INFO,
   NBD_OPT_LIST,
+  NBD_OPT_LIST_META_CONTEXT,
+  NBD_OPT_SET_META_CONTEXT,
+  NBD_OPT_STRUCTURED_REPLY,
   NBD_OPTION_HEADER_BYTES,
   NBD_OPTION_MAGIC,
   NBD_OPTION_REPLY_MAGIC,
@@ -34,6 +40,7 @@ import {
   NBD_REP_ERR_UNKNOWN,
   NBD_REP_ERR_UNSUP,
   NBD_REP_INFO,
+  NBD_REP_META_CONTEXT,
   NBD_REP_SERVER,
 } from '../../protocol/nbd.ts';
 import {
@@ -60,10 +67,19 @@ export type HandshakeState = 'flags' | 'option' | 'transmission' | 'end';
 export interface ExportDescription {
   readonly name: string;
   sizeBytes(): number;
+  /** The client may be told what is allocated. */
+  readonly hasAllocation: boolean;
 }
+
+/** The number that stands for `base:allocation` in replies. */
+export const ALLOCATION_CONTEXT = 1;
 
 export class Handshake {
   state: HandshakeState = 'flags';
+  /** The client asked for structured replies: those of reads must be. */
+  hasStructuredReplies = false;
+  /** The client asked for `base:allocation`. */
+  hasAllocation = false;
   private readonly exported: ExportDescription;
   private readonly replies: Buffer[] = [];
   private hasNoZeroes = false;
@@ -140,6 +156,14 @@ export class Handshake {
       case NBD_OPT_GO:
         this.answerGo(option, data);
         return;
+      case NBD_OPT_STRUCTURED_REPLY:
+        this.hasStructuredReplies ||= data.length === 0;
+        this.reply(option, data.length === 0 ? NBD_REP_ACK : NBD_REP_ERR_INVALID);
+        return;
+      case NBD_OPT_LIST_META_CONTEXT:
+      case NBD_OPT_SET_META_CONTEXT:
+        this.answerContexts(option, data);
+        return;
       default:
         this.reply(option, NBD_REP_ERR_UNSUP);
     }
@@ -153,7 +177,7 @@ export class Handshake {
     const size = 10 + (this.hasNoZeroes ? 0 : NBD_EXPORT_NAME_ZEROES);
     const answer = Buffer.alloc(size);
     answer.writeBigUInt64BE(BigInt(this.exported.sizeBytes()), 0);
-    answer.writeUInt16BE(EXPORT_FLAGS, 8);
+    answer.writeUInt16BE(this.exportFlags(), 8);
     this.replies.push(answer);
     this.state = 'transmission';
   }
@@ -187,7 +211,7 @@ export class Handshake {
     const info = Buffer.alloc(12);
     info.writeUInt16BE(NBD_INFO_EXPORT, 0);
     info.writeBigUInt64BE(BigInt(this.exported.sizeBytes()), 2);
-    info.writeUInt16BE(EXPORT_FLAGS, 10);
+    info.writeUInt16BE(this.exportFlags(), 10);
     this.reply(option, NBD_REP_INFO, info);
     const sizes = Buffer.alloc(14);
     sizes.writeUInt16BE(NBD_INFO_BLOCK_SIZE, 0);
@@ -197,6 +221,34 @@ export class Handshake {
     this.reply(option, NBD_REP_INFO, sizes);
     this.reply(option, NBD_REP_ACK);
     if (option === NBD_OPT_GO) this.state = 'transmission';
+  }
+
+  private exportFlags(): number {
+    return this.hasStructuredReplies ? EXPORT_FLAGS | NBD_EXPORT_SEND_DF : EXPORT_FLAGS;
+  }
+
+  /** What a client may select, or has selected from now on. */
+  private answerContexts(option: number, data: Buffer): void {
+    const isSet = option === NBD_OPT_SET_META_CONTEXT;
+    if (isSet) this.hasAllocation = false;
+    const request = parseContextQueries(data);
+    if (request === null || !this.hasStructuredReplies) {
+      this.reply(option, NBD_REP_ERR_INVALID);
+      return;
+    }
+    if (!this.isExported(request.name)) {
+      this.reply(option, NBD_REP_ERR_UNKNOWN);
+      return;
+    }
+    const isAll = !isSet && (request.queries.length === 0 || request.queries.includes('base:'));
+    if (this.exported.hasAllocation && (isAll || request.queries.includes(NBD_BASE_ALLOCATION))) {
+      if (isSet) this.hasAllocation = true;
+      const context = Buffer.alloc(4 + NBD_BASE_ALLOCATION.length);
+      context.writeUInt32BE(ALLOCATION_CONTEXT, 0);
+      context.write(NBD_BASE_ALLOCATION, 4, 'latin1');
+      this.reply(option, NBD_REP_META_CONTEXT, context);
+    }
+    this.reply(option, NBD_REP_ACK);
   }
 
   private replyName(option: number): void {
@@ -220,6 +272,30 @@ export class Handshake {
   private isExported(name: string): boolean {
     return name === '' || name === this.exported.name;
   }
+}
+
+/** Data of LIST_META_CONTEXT and SET_META_CONTEXT: length u32, name, count u32, that many of length u32, text; null: it is none. */
+function parseContextQueries(data: Buffer): { name: string; queries: string[] } | null {
+  let at = 0;
+  const text = (): string | null => {
+    if (data.length - at < 4) return null;
+    const start = at + 4;
+    const end = start + data.readUInt32BE(at);
+    if (end > data.length) return null;
+    at = end;
+    return data.toString('utf8', start, end);
+  };
+  const name = text();
+  if (name === null || data.length - at < 4) return null;
+  const count = data.readUInt32BE(at);
+  at += 4;
+  const queries: string[] = [];
+  while (queries.length < count) {
+    const query = text();
+    if (query === null) return null;
+    queries.push(query);
+  }
+  return at === data.length ? { name, queries } : null;
 }
 
 const NO_DATA = Buffer.alloc(0);

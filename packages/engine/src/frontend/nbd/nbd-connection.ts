@@ -4,24 +4,34 @@
  * - At most `NBD_REQUESTS_MAX` requests, and the export's budget of payload bytes, are in progress; more stay in the socket. A
  *   client that does not take its replies gets no further request served.
  * - Bytes that do not follow the protocol end the connection.
+ * - With structured replies the reply of a read, and of BLOCK_STATUS, is one chunk; the others' stay simple.
  */
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import {
   nbdError,
+  NBD_CHUNK_BLOCK_STATUS,
+  NBD_CHUNK_BYTES,
+  NBD_CMD_BLOCK_STATUS,
   NBD_CMD_DISC,
+  NBD_CMD_FLAG_DF,
   NBD_CMD_FLAG_FUA,
   NBD_CMD_FLAG_NO_HOLE,
+  NBD_CMD_FLAG_REQ_ONE,
   NBD_CMD_FLUSH,
   NBD_CMD_READ,
   NBD_CMD_TRIM,
   NBD_CMD_WRITE,
   NBD_CMD_WRITE_ZEROES,
+  NBD_DATA_CHUNK_BYTES,
   NBD_EINVAL,
   NBD_ENOSPC,
+  NBD_ERROR_CHUNK_BYTES,
   NBD_REPLY_BYTES,
   NBD_REQUEST_BYTES,
   NBD_REQUEST_MAGIC,
+  NBD_STATE_HOLE,
+  NBD_STATE_ZERO,
   requestCookieHigh,
   requestCookieLow,
   requestFlags,
@@ -29,27 +39,42 @@ import {
   requestMagic,
   requestOffset,
   requestType,
+  writeChunk,
+  writeDataChunk,
+  writeErrorChunk,
   writeReply,
 } from '../../protocol/nbd.ts';
-import { FRAME_HEADROOM, type BlockTarget, type CompletionSink } from '../frontend.ts';
+import { FRAME_HEADROOM, type BlockTarget, type CompletionSink, type GetAllocation } from '../frontend.ts';
 import type { Chunk } from '../stream/chunk-pool.ts';
 import type { PayloadBudget } from '../stream/payload-budget.ts';
 import { NOT_YET, RequestStream, type RequestParser } from '../stream/request-stream.ts';
-import { Handshake, type ExportDescription } from './handshake.ts';
+import { ALLOCATION_CONTEXT, Handshake, type ExportDescription } from './handshake.ts';
 import { NBD_HANDSHAKE_TIMEOUT_MS, NBD_PAYLOAD_MAX, NBD_REQUESTS_MAX } from './nbd-limits.ts';
 import { ZeroWriter } from './zero-writer.ts';
 
 const FLAGS_KNOWN = NBD_CMD_FLAG_FUA | NBD_CMD_FLAG_NO_HOLE;
+const DESCRIPTOR_BYTES = 8;
+
+export interface NbdConnectionOptions {
+  readonly target: BlockTarget;
+  readonly exported: ExportDescription;
+  readonly budget: PayloadBudget;
+  readonly allocation: GetAllocation | null;
+  readonly whenEnded: () => void;
+}
 
 export class NbdConnection implements CompletionSink, RequestParser {
   /** Ends and trims the connection. */
   readonly stream: RequestStream;
   private readonly target: BlockTarget;
   private readonly budget: PayloadBudget;
+  private readonly allocation: GetAllocation | null;
   private readonly whenEnded: () => void;
   private readonly handshake: Handshake;
   private readonly zeroes: ZeroWriter;
   private isTransmitting = false;
+  /** Bytes before the data of a read's reply. */
+  private readHeaderBytes = NBD_REPLY_BYTES;
   // Requests in progress, by slot.
   private readonly command = new Uint8Array(NBD_REQUESTS_MAX);
   private readonly wantsFlush = new Uint8Array(NBD_REQUESTS_MAX);
@@ -57,19 +82,16 @@ export class NbdConnection implements CompletionSink, RequestParser {
   private readonly cookieLow = new Uint32Array(NBD_REQUESTS_MAX);
   private readonly replyStart = new Int32Array(NBD_REQUESTS_MAX);
   private readonly length = new Uint32Array(NBD_REQUESTS_MAX);
+  /** of a read */
+  private readonly offset = new Float64Array(NBD_REQUESTS_MAX);
   private readonly chunk: (Chunk | null)[] = Array.from({ length: NBD_REQUESTS_MAX }, () => null);
   private readonly freeSlots = Uint16Array.from({ length: NBD_REQUESTS_MAX }, (_, i) => NBD_REQUESTS_MAX - 1 - i);
   private freeCount = NBD_REQUESTS_MAX;
 
-  constructor(
-    accepted: Socket,
-    target: BlockTarget,
-    exported: ExportDescription,
-    budget: PayloadBudget,
-    whenEnded: () => void,
-  ) {
+  constructor(accepted: Socket, { target, exported, budget, allocation, whenEnded }: NbdConnectionOptions) {
     this.target = target;
     this.budget = budget;
+    this.allocation = allocation;
     this.whenEnded = whenEnded;
     this.handshake = new Handshake(exported);
     this.zeroes = new ZeroWriter(target, this);
@@ -141,6 +163,7 @@ export class NbdConnection implements CompletionSink, RequestParser {
       this.stream.leave();
     } else if (this.handshake.state === 'transmission') {
       this.isTransmitting = true;
+      if (this.handshake.hasStructuredReplies) this.readHeaderBytes = NBD_DATA_CHUNK_BYTES;
       socket.setTimeout(0);
     }
     return taken;
@@ -148,16 +171,34 @@ export class NbdConnection implements CompletionSink, RequestParser {
 
   /** What is wrong with a request, as an errno; nothing is submitted that was not judged here. */
   private judge(from: Buffer, at: number, type: number, length: number): number {
-    const isRanged =
-      type === NBD_CMD_READ || type === NBD_CMD_WRITE || type === NBD_CMD_TRIM || type === NBD_CMD_WRITE_ZEROES;
-    if ((requestFlags(from, at) & ~FLAGS_KNOWN) !== 0) return NBD_EINVAL;
-    if (!isRanged) return type === NBD_CMD_FLUSH ? 0 : NBD_EINVAL;
+    if ((requestFlags(from, at) & ~this.flagsOf(type)) !== 0) return NBD_EINVAL;
+    if (type === NBD_CMD_FLUSH) return 0;
+    if (!this.isRanged(type)) return NBD_EINVAL;
     const offset = requestOffset(from, at);
     if (offset < 0 || offset + length > this.target.sizeBytes()) {
       return type === NBD_CMD_WRITE || type === NBD_CMD_WRITE_ZEROES ? NBD_ENOSPC : NBD_EINVAL;
     }
     if (length === 0 || (type === NBD_CMD_READ && length > NBD_PAYLOAD_MAX)) return NBD_EINVAL;
     return 0;
+  }
+
+  private flagsOf(type: number): number {
+    if (type === NBD_CMD_BLOCK_STATUS) return FLAGS_KNOWN | NBD_CMD_FLAG_REQ_ONE;
+    const isStructured = type === NBD_CMD_READ && this.handshake.hasStructuredReplies;
+    return isStructured ? FLAGS_KNOWN | NBD_CMD_FLAG_DF : FLAGS_KNOWN;
+  }
+
+  /** A command that is known and has a range. */
+  private isRanged(type: number): boolean {
+    switch (type) {
+      case NBD_CMD_READ:
+      case NBD_CMD_WRITE:
+      case NBD_CMD_TRIM:
+      case NBD_CMD_WRITE_ZEROES:
+        return true;
+      default:
+        return type === NBD_CMD_BLOCK_STATUS && this.handshake.hasAllocation;
+    }
   }
 
   private submit(slot: number, type: number, chunk: Chunk, at: number, length: number): void {
@@ -167,10 +208,11 @@ export class NbdConnection implements CompletionSink, RequestParser {
     const target = this.target;
     switch (type) {
       case NBD_CMD_READ: {
-        const into = this.stream.replies.reserve(NBD_REPLY_BYTES + length);
+        const into = this.stream.replies.reserve(this.readHeaderBytes + length);
         this.chunk[slot] = into;
         const start = into.filled - length;
-        this.replyStart[slot] = start - NBD_REPLY_BYTES;
+        this.replyStart[slot] = start - this.readHeaderBytes;
+        this.offset[slot] = offset;
         target.read(this, slot, offset, length, into.buffer, start);
         return;
       }
@@ -186,9 +228,39 @@ export class NbdConnection implements CompletionSink, RequestParser {
       case NBD_CMD_WRITE_ZEROES:
         this.zeroes.start(slot, offset, length, isFua);
         return;
+      case NBD_CMD_BLOCK_STATUS:
+        void this.tellAllocation(slot, offset, length, (requestFlags(from, at) & NBD_CMD_FLAG_REQ_ONE) !== 0);
+        return;
       default:
         target.flush(this, slot);
     }
+  }
+
+  private async tellAllocation(slot: number, offset: number, length: number, isOne: boolean): Promise<void> {
+    const runs = (await this.allocation?.(offset, length)) ?? [0, length];
+    // A hole of no length is none.
+    const first = runs[0] === 0 ? 1 : 0;
+    const told = runs.slice(first, isOne ? first + 1 : undefined);
+    const bytes = 4 + told.length * DESCRIPTOR_BYTES;
+    const into = this.stream.replies.reserve(NBD_CHUNK_BYTES + bytes);
+    const start = into.filled - NBD_CHUNK_BYTES - bytes;
+    const { cookieHigh, cookieLow } = this;
+    writeChunk(
+      into.buffer,
+      start,
+      NBD_CHUNK_BLOCK_STATUS,
+      cookieHigh[slot] as number,
+      cookieLow[slot] as number,
+      bytes,
+    );
+    let at = into.buffer.writeUInt32BE(ALLOCATION_CONTEXT, start + NBD_CHUNK_BYTES);
+    for (const [index, runBytes] of told.entries()) {
+      at = into.buffer.writeUInt32BE(runBytes, at);
+      at = into.buffer.writeUInt32BE((first + index) % 2 === 0 ? NBD_STATE_HOLE | NBD_STATE_ZERO : 0, at);
+    }
+    this.freeSlots[this.freeCount++] = slot;
+    this.stream.replies.add(into, start, into.filled);
+    this.flushCompletions();
   }
 
   // CompletionSink
@@ -204,20 +276,51 @@ export class NbdConnection implements CompletionSink, RequestParser {
     this.chunk[slot] = null;
     this.freeSlots[this.freeCount++] = slot;
     this.budget.release(this.length[slot] as number);
-    const high = this.cookieHigh[slot] as number;
-    const low = this.cookieLow[slot] as number;
     if (chunk !== null && command === NBD_CMD_READ) {
-      const start = this.replyStart[slot] as number;
-      writeReply(chunk.buffer, start, nbdError(errno), high, low);
-      const end = start + NBD_REPLY_BYTES + (errno === 0 ? (this.length[slot] as number) : 0);
-      this.stream.replies.add(chunk, start, end);
+      this.answerRead(slot, chunk, errno);
       return;
     }
     if (chunk !== null) this.stream.release(chunk);
-    const reply = this.stream.replies.reserve(NBD_REPLY_BYTES);
-    const start = reply.filled - NBD_REPLY_BYTES;
-    writeReply(reply.buffer, start, nbdError(errno), high, low);
-    this.stream.replies.add(reply, start, reply.filled);
+    const isStructured = this.mustBeStructured(command);
+    const bytes = isStructured ? NBD_ERROR_CHUNK_BYTES : NBD_REPLY_BYTES;
+    const reply = this.stream.replies.reserve(bytes);
+    this.writeHeader(slot, reply, reply.filled - bytes, errno, isStructured);
+    this.stream.replies.add(reply, reply.filled - bytes, reply.filled);
+  }
+
+  /** The reply of a read leaves from where its data was read into. */
+  private answerRead(slot: number, chunk: Chunk, errno: number): void {
+    const start = this.replyStart[slot] as number;
+    const length = this.length[slot] as number;
+    const isStructured = this.mustBeStructured(NBD_CMD_READ);
+    if (isStructured && errno === 0) {
+      const offset = this.offset[slot] as number;
+      writeDataChunk(
+        chunk.buffer,
+        start,
+        this.cookieHigh[slot] as number,
+        this.cookieLow[slot] as number,
+        offset,
+        length,
+      );
+    } else {
+      this.writeHeader(slot, chunk, start, errno, isStructured);
+    }
+    const failedBytes = isStructured ? NBD_ERROR_CHUNK_BYTES : NBD_REPLY_BYTES;
+    this.stream.replies.add(chunk, start, start + (errno === 0 ? this.readHeaderBytes + length : failedBytes));
+  }
+
+  /** Replies of these have a form of their own once structured replies were agreed on. */
+  private mustBeStructured(command: number): boolean {
+    return this.handshake.hasStructuredReplies && (command === NBD_CMD_READ || command === NBD_CMD_BLOCK_STATUS);
+  }
+
+  /** A simple reply, or the chunk of an error. */
+  private writeHeader(slot: number, into: Chunk, at: number, errno: number, isErrorChunk: boolean): void {
+    const high = this.cookieHigh[slot] as number;
+    const low = this.cookieLow[slot] as number;
+    if (isErrorChunk) writeErrorChunk(into.buffer, at, high, low, nbdError(errno));
+    else writeReply(into.buffer, at, nbdError(errno), high, low);
   }
 
   flushCompletions(): void {

@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Frontend } from '../frontend.ts';
+import { NBD_DATA_CHUNK_BYTES, writeDataChunk } from '../../protocol/nbd.ts';
 import { openNbdFrontend } from './nbd-frontend.ts';
 import { MemoryTarget } from './test/memory-target.ts';
-import { NbdClient, parseReply, request } from './test/nbd-client.ts';
+import { blockStatus, contextQueries, NbdClient, parseReply, request, takeChunk } from './test/nbd-client.ts';
 
 const run = promisify(execFile);
 const READ = 0;
@@ -17,7 +18,16 @@ const DISC = 2;
 const FLUSH = 3;
 const TRIM = 4;
 const WRITE_ZEROES = 6;
+const BLOCK_STATUS = 7;
 const FUA = 1;
+const DF = 4;
+const REQ_ONE = 8;
+const STRUCTURED_REPLY = 8;
+const LIST_CONTEXTS = 9;
+const SET_CONTEXTS = 10;
+const ACK = 1;
+const ERR_INVALID = 0x8000_0003;
+const ERR_UNKNOWN = 0x8000_0006;
 const MIB = 1 << 20;
 
 let folder: string;
@@ -30,8 +40,20 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'nbd-'));
   path = join(folder, 'vol.sock');
   target = new MemoryTarget(64 * MIB);
-  frontend = await openNbdFrontend({ target, exportName: 'vol', listen: { unixPath: path } });
+  frontend = await openNbdFrontend({ target, exportName: 'vol', listen: { unixPath: path }, allocation });
 });
+
+/** Blocks of the target that are not all zeros are data. */
+function allocation(offset: number, length: number): Promise<number[]> {
+  const runs = [0];
+  for (let at = offset; at < offset + length; at += 4096) {
+    const end = Math.min(at + 4096, offset + length);
+    const isData = target.content.compare(Buffer.alloc(end - at), 0, end - at, at, end) !== 0;
+    if (isData !== (runs.length % 2 === 0)) runs.push(0);
+    runs.push((runs.pop() ?? 0) + end - at);
+  }
+  return Promise.resolve(runs);
+}
 
 afterEach(async () => {
   target.isHeld = false;
@@ -41,7 +63,7 @@ afterEach(async () => {
 });
 
 function newClient(): NbdClient {
-  const client = new NbdClient(path);
+  const client = new NbdClient({ path });
   clients.push(client);
   return client;
 }
@@ -179,9 +201,125 @@ describe('requests', () => {
   });
 });
 
+describe('structured replies', () => {
+  async function structured(...queries: string[]): Promise<NbdClient> {
+    const client = newClient();
+    expect((await client.enterStructured('vol', ...queries)).flags).toBe(1 | 4 | 8 | 32 | 64 | 128 | 256);
+    return client;
+  }
+
+  it('carry the data of a read with its offset, the others stay simple', async () => {
+    const client = await structured();
+    client.send(Buffer.concat([request(WRITE, 1, 4096, 512), Buffer.alloc(512, 9)]));
+    expect(await reply(client)).toEqual({ error: 0, cookie: 1 });
+    client.send(request(READ, 2, 4096, 1024, DF));
+    const { type, cookie, data } = await takeChunk(client);
+    expect([type, cookie, data.readBigUInt64BE(0)]).toEqual([1, 2, 4096n]);
+    expect(data.subarray(8).equals(Buffer.concat([Buffer.alloc(512, 9), Buffer.alloc(512)]))).toBe(true);
+  });
+
+  it('have offsets of 64 bits', () => {
+    const chunk = Buffer.alloc(NBD_DATA_CHUNK_BYTES);
+    writeDataChunk(chunk, 0, 0, 7, 2 ** 40 + 2 ** 33 + 512, 4096);
+    expect(chunk.readBigUInt64BE(20)).toBe(BigInt(2 ** 40 + 2 ** 33 + 512));
+    expect(chunk.readUInt32BE(16)).toBe(8 + 4096);
+  });
+
+  it('tell what went wrong with a read, of a refused one and of a failed one', async () => {
+    const client = await structured();
+    client.send(request(READ, 4, 64 * MIB, 512));
+    expect(await takeChunk(client)).toEqual({ type: 0x8001, cookie: 4, data: Buffer.from('000000160000', 'hex') });
+    target.errno = 5;
+    client.send(request(READ, 5, 0, 4096));
+    expect(await takeChunk(client)).toEqual({ type: 0x8001, cookie: 5, data: Buffer.from('000000050000', 'hex') });
+    target.errno = 0;
+    client.send(request(FLUSH, 6, 0, 0));
+    expect(await reply(client)).toEqual({ error: 0, cookie: 6 });
+  });
+
+  it('answer a batch side by side', async () => {
+    const client = await structured();
+    target.isHeld = true;
+    client.send(Buffer.concat([1, 2, 3].map((cookie) => request(READ, cookie, cookie * 512, 512))));
+    await expect.poll(() => target.waiting).toBe(3);
+    target.release();
+    for (const cookie of [3, 2, 1])
+      expect((await takeChunk(client)).data.readBigUInt64BE(0)).toBe(BigInt(cookie * 512));
+  });
+
+  it('tell what is allocated', async () => {
+    const client = await structured('base:allocation');
+    target.content.fill(1, 8192, 12288);
+    expect(await blockStatus(client, 4096, 16384)).toEqual([4096, 3, 4096, 0, 8192, 3]);
+    expect(await blockStatus(client, 8192, 8192)).toEqual([4096, 0, 4096, 3]);
+    expect(await blockStatus(client, 8192, 8192, REQ_ONE)).toEqual([4096, 0]);
+    expect(await blockStatus(client, 4096, 16384, REQ_ONE)).toEqual([4096, 3]);
+  });
+
+  it.each([
+    { name: 'without its context', queries: [], header: request(BLOCK_STATUS, 1, 0, 4096) },
+    { name: 'beyond the end', queries: ['base:allocation'], header: request(BLOCK_STATUS, 1, 64 * MIB, 512) },
+    { name: 'of nothing', queries: ['base:allocation'], header: request(BLOCK_STATUS, 1, 0, 0) },
+    { name: 'with a flag of reads', queries: ['base:allocation'], header: request(BLOCK_STATUS, 1, 0, 512, DF) },
+  ])('refuse a block status $name', async ({ queries, header }) => {
+    const client = await structured(...queries);
+    client.send(header);
+    expect(await takeChunk(client)).toMatchObject({
+      type: 0x8001,
+      cookie: 1,
+      data: Buffer.from('000000160000', 'hex'),
+    });
+  });
+
+  it('are not there for a client that did not ask', async () => {
+    const client = await entered();
+    client.send(Buffer.concat([request(READ, 1, 0, 512, DF), request(BLOCK_STATUS, 2, 0, 512)]));
+    expect([await reply(client), await reply(client)]).toEqual([
+      { error: 22, cookie: 1 },
+      { error: 22, cookie: 2 },
+    ]);
+  });
+
+  it('have contexts that are listed, selected, and selected anew', async () => {
+    const client = newClient();
+    await client.greet();
+    const types = async (option: number, data: Buffer): Promise<number[]> =>
+      (await client.option(option, data)).map(({ type }) => type);
+    expect(await types(SET_CONTEXTS, contextQueries('vol', 'base:allocation'))).toEqual([ERR_INVALID]);
+    await client.option(STRUCTURED_REPLY);
+    expect(await types(LIST_CONTEXTS, contextQueries('vol'))).toEqual([4, ACK]);
+    expect(await types(LIST_CONTEXTS, contextQueries('', 'base:'))).toEqual([4, ACK]);
+    expect(await types(LIST_CONTEXTS, contextQueries('vol', 'qemu:dirty-bitmap:x'))).toEqual([ACK]);
+    expect(await types(SET_CONTEXTS, contextQueries('nobody', 'base:allocation'))).toEqual([ERR_UNKNOWN]);
+    expect(await client.option(SET_CONTEXTS, contextQueries('vol', 'x:y', 'base:allocation'))).toEqual([
+      { type: 4, data: Buffer.concat([Buffer.from([0, 0, 0, 1]), Buffer.from('base:allocation')]) },
+      { type: ACK, data: Buffer.alloc(0) },
+    ]);
+    expect(await types(SET_CONTEXTS, contextQueries('vol', 'base:'))).toEqual([ACK]);
+    await client.enterNow();
+    client.send(request(BLOCK_STATUS, 1, 0, 4096));
+    expect((await takeChunk(client)).type).toBe(0x8001);
+  });
+
+  it.each([
+    '',
+    '000000',
+    '00000003766f6c',
+    '00000003766f6c00000001',
+    '00000003766f6c0000000000',
+    '00000003766f6cffffffff',
+  ])('refuse malformed queries: %j', async (hex) => {
+    const client = newClient();
+    await client.greet();
+    await client.option(STRUCTURED_REPLY);
+    expect((await client.option(SET_CONTEXTS, Buffer.from(hex, 'hex'))).map(({ type }) => type)).toEqual([ERR_INVALID]);
+    expect((await client.enterNow()).size).toBe(BigInt(64 * MIB));
+  });
+});
+
 describe('the socket', () => {
   it('is taken over in one step, and stays when the engine before ends', async () => {
-    const second = await openNbdFrontend({ target, exportName: 'vol', listen: { unixPath: path } });
+    const second = await openNbdFrontend({ target, exportName: 'vol', listen: { unixPath: path }, allocation: null });
     await frontend.close();
     expect((await newClient().enter()).size).toBe(BigInt(64 * MIB));
     await second.close();
@@ -189,7 +327,12 @@ describe('the socket', () => {
   });
 
   it('may be TCP', async () => {
-    const tcp = await openNbdFrontend({ target, exportName: 'vol', listen: { host: '127.0.0.1', port: 0 } });
+    const tcp = await openNbdFrontend({
+      target,
+      exportName: 'vol',
+      listen: { host: '127.0.0.1', port: 0 },
+      allocation: null,
+    });
     expect(tcp.endpoint()).toMatch(/^nbd:\/\/127\.0\.0\.1:\d+\/vol$/);
     await tcp.close();
     expect(tcp.endpoint()).toBe('');
@@ -276,7 +419,7 @@ describe('limits', () => {
   });
 });
 
-const tools = ['nbdinfo', 'nbdcopy', 'qemu-io', 'fio'].filter((tool) => {
+const tools = ['nbdinfo', 'nbdcopy', 'qemu-io', 'qemu-img', 'fio'].filter((tool) => {
   try {
     execFileSync('which', [tool], { stdio: 'ignore' });
     return true;
@@ -325,6 +468,27 @@ describe('other people’s clients (those that are installed)', () => {
     const { stdout } = await run('qemu-io', ['-f', 'raw', ...args, uri()]);
     expect(stdout).not.toMatch(/failed|error|mismatch/i);
     expect(target.content[512]).toBe(5);
+  });
+
+  it.skipIf(!tools.includes('nbdinfo'))('nbdinfo maps what is allocated', async () => {
+    target.content.fill(1, 8192, 12288);
+    const { stdout } = await run('nbdinfo', ['--map', '--json', uri()]);
+    expect(JSON.parse(stdout)).toMatchObject([
+      { offset: 0, length: 8192, type: 3 },
+      { offset: 8192, length: 4096, type: 0 },
+      { offset: 12288, length: 64 * MIB - 12288, type: 3 },
+    ]);
+  });
+
+  it.skipIf(!tools.includes('qemu-img'))('qemu-img converts a volume, and reads nothing of its holes', async () => {
+    target.content.fill(1, 8192, 12288);
+    await run('qemu-img', ['convert', '-f', 'raw', '-O', 'raw', uri(), join(folder, 'out')]);
+    const { readFileSync } = await import('node:fs');
+    expect(readFileSync(join(folder, 'out')).equals(target.content)).toBe(true);
+    const read = target.calls
+      .map((call) => /^read \d+ (\d+)$/.exec(call)?.[1])
+      .reduce((sum, n) => sum + Number(n ?? 0), 0);
+    expect(read).toBeLessThan(MIB);
   });
 
   it.skipIf(!tools.includes('fio'))('fio verifies what it wrote at random', async () => {

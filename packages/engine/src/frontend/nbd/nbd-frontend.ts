@@ -8,7 +8,7 @@
 import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
-import type { BlockTarget, Frontend } from '../frontend.ts';
+import type { BlockTarget, Frontend, GetAllocation } from '../frontend.ts';
 import { NbdConnection } from './nbd-connection.ts';
 import { NBD_CONNECTIONS_MAX, NBD_PAYLOAD_BYTES_TOTAL } from './nbd-limits.ts';
 import { STREAM_TRIM_AFTER_MS } from '../stream/limits.ts';
@@ -23,23 +23,26 @@ export interface NbdFrontendOptions {
   readonly target: BlockTarget;
   readonly exportName: string;
   readonly listen: NbdListen;
+  /** null: clients are not told what is allocated */
+  readonly allocation: GetAllocation | null;
 }
 
 /** Opens the export; rejects when the address cannot be listened on. */
 export async function openNbdFrontend(options: NbdFrontendOptions): Promise<Frontend> {
-  const { target, exportName, listen } = options;
+  const { target, exportName, listen, allocation } = options;
   const connections = new Set<NbdConnection>();
   const budget = new PayloadBudget(NBD_PAYLOAD_BYTES_TOTAL);
-  const exported = { name: exportName, sizeBytes: () => target.sizeBytes() };
+  const exported = { name: exportName, sizeBytes: () => target.sizeBytes(), hasAllocation: allocation !== null };
   const accept = (socket: Socket): void => {
     if (connections.size >= NBD_CONNECTIONS_MAX) {
       socket.destroy();
       return;
     }
-    const connection = new NbdConnection(socket, target, exported, budget, () => {
+    const whenEnded = (): void => {
       connections.delete(connection);
       leave();
-    });
+    };
+    const connection = new NbdConnection(socket, { target, exported, budget, allocation, whenEnded });
     connections.add(connection);
   };
   const server = createServer({ pauseOnConnect: true }, accept);

@@ -1,8 +1,16 @@
 /** A client that sends what a test says, byte by byte if need be, and reads what comes. */
 import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
-import { NBD_REQUEST_BYTES, NBD_REQUEST_MAGIC } from '../../../protocol/nbd.ts';
+import { connect, type NetConnectOpts, type Socket } from 'node:net';
+import {
+  NBD_CHUNK_BLOCK_STATUS,
+  NBD_CHUNK_MAGIC,
+  NBD_CMD_BLOCK_STATUS,
+  NBD_OPT_SET_META_CONTEXT,
+  NBD_OPT_STRUCTURED_REPLY,
+  NBD_REQUEST_BYTES,
+  NBD_REQUEST_MAGIC,
+} from '../../../protocol/nbd.ts';
 
 export class NbdClient {
   readonly socket: Socket;
@@ -11,8 +19,8 @@ export class NbdClient {
   private wake: () => void = () => undefined;
   isEnded = false;
 
-  constructor(path: string) {
-    this.socket = connect(path);
+  constructor(to: NetConnectOpts) {
+    this.socket = connect(to);
     this.socket.on('data', (data) => {
       this.chunks.push(data);
       this.length += data.length;
@@ -42,15 +50,49 @@ export class NbdClient {
     this.socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'hex') : bytes);
   }
 
+  /** Takes the greeting and answers it. */
+  async greet(): Promise<void> {
+    await this.take(18);
+    this.send('00000003');
+  }
+
+  sendOption(option: number, data: Buffer): void {
+    const header = Buffer.alloc(16);
+    header.write('IHAVEOPT', 0, 'latin1');
+    header.writeUInt32BE(option, 8);
+    header.writeUInt32BE(data.length, 12);
+    this.send(Buffer.concat([header, data]));
+  }
+
+  /** Asks for an option and takes all its answers, the last one an acknowledgement or an error. */
+  async option(option: number, data: Buffer = Buffer.alloc(0)): Promise<{ type: number; data: Buffer }[]> {
+    this.sendOption(option, data);
+    const answers: { type: number; data: Buffer }[] = [];
+    for (;;) {
+      const header = await this.take(20);
+      if (header.readUInt32BE(8) !== option) throw new Error(`no answer to ${option}: ${header.toString('hex')}`);
+      const type = header.readUInt32BE(12);
+      answers.push({ type, data: Buffer.from(await this.take(header.readUInt32BE(16))) });
+      if (type === 1 || type >= 0x8000_0000) return answers;
+    }
+  }
+
+  /** Handshake with structured replies and these metadata contexts. */
+  async enterStructured(name: string, ...queries: string[]): Promise<{ size: bigint; flags: number }> {
+    await this.greet();
+    await this.option(NBD_OPT_STRUCTURED_REPLY);
+    if (queries.length > 0) await this.option(NBD_OPT_SET_META_CONTEXT, contextQueries(name, ...queries));
+    return this.enterNow(name);
+  }
+
   /** Handshake by EXPORT_NAME; resolves with the size and the flags. */
   async enter(name = 'vol'): Promise<{ size: bigint; flags: number }> {
-    await this.take(18);
-    const header = Buffer.alloc(20);
-    header.writeUInt32BE(3, 0);
-    header.write('IHAVEOPT', 4, 'latin1');
-    header.writeUInt32BE(1, 12);
-    header.writeUInt32BE(name.length, 16);
-    this.send(Buffer.concat([header, Buffer.from(name)]));
+    await this.greet();
+    return this.enterNow(name);
+  }
+
+  async enterNow(name = 'vol'): Promise<{ size: bigint; flags: number }> {
+    this.sendOption(1, Buffer.from(name));
     const answer = await this.take(10);
     return { size: answer.readBigUInt64BE(0), flags: answer.readUInt16BE(8) };
   }
@@ -70,6 +112,37 @@ export function request(type: number, cookie: number, offset: number, length: nu
   header.writeBigUInt64BE(BigInt(offset), 16);
   header.writeUInt32BE(length, 24);
   return header;
+}
+
+/** Data of LIST_META_CONTEXT and SET_META_CONTEXT. */
+export function contextQueries(name: string, ...queries: string[]): Buffer {
+  const text = (value: string): Buffer => {
+    const bytes = Buffer.alloc(4 + value.length);
+    bytes.writeUInt32BE(value.length, 0);
+    bytes.write(value, 4, 'latin1');
+    return bytes;
+  };
+  const count = Buffer.alloc(4);
+  count.writeUInt32BE(queries.length, 0);
+  return Buffer.concat([text(name), count, ...queries.map(text)]);
+}
+
+/** What a client tells of a range, by `length, flags` of each extent; structured replies and the context are agreed on. */
+export async function blockStatus(client: NbdClient, offset: number, length: number, flags = 0): Promise<number[]> {
+  client.send(request(NBD_CMD_BLOCK_STATUS, 3, offset, length, flags));
+  const { type, cookie, data } = await takeChunk(client);
+  if (type !== NBD_CHUNK_BLOCK_STATUS || cookie !== 3 || data.readUInt32BE(0) !== 1)
+    throw new Error(`no block status: type ${type}, ${data.toString('hex')}`);
+  return Array.from({ length: (data.length - 4) / 4 }, (_, i) => data.readUInt32BE(4 + i * 4));
+}
+
+/** The next reply, which must be one chunk. */
+export async function takeChunk(client: NbdClient): Promise<{ type: number; cookie: number; data: Buffer }> {
+  const header = await client.take(20);
+  if (header.readUInt32BE(0) !== NBD_CHUNK_MAGIC || header.readUInt16BE(4) !== 1)
+    throw new Error(`no whole reply in a chunk: ${header.toString('hex')}`);
+  const data = Buffer.from(await client.take(header.readUInt32BE(16)));
+  return { type: header.readUInt16BE(6), cookie: Number(header.readBigUInt64BE(8)), data };
 }
 
 /** Error and cookie of a simple reply. */
