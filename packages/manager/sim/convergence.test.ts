@@ -120,6 +120,28 @@ describe('a volume converges', () => {
   }, 120_000);
 });
 
+describe('a rebuild that gets no answer', () => {
+  it('is given up when the process of its replica has another address', async () => {
+    const cluster = new SimulatedCluster(8);
+    await cluster.start();
+    try {
+      await cluster.createVolume('vol', 3);
+      await cluster.attach('vol', 'node-1');
+      expect(await cluster.until(() => healthy(cluster, 3), 60_000), explain(cluster)).toBe(true);
+      const [name = ''] = processes(cluster, 'replica');
+      cluster.world.silentAdds = 1;
+      cluster.world.kill(name);
+      expect(await cluster.until(() => cluster.world.silentAdds === 0, 60_000), explain(cluster)).toBe(true);
+      await cluster.run(10_000);
+      expect(healthy(cluster, 3)).toBe(false);
+      cluster.world.kill(name);
+      expect(await cluster.until(() => healthy(cluster, 3), 60_000), explain(cluster)).toBe(true);
+    } finally {
+      await cluster.stop();
+    }
+  }, 60_000);
+});
+
 describe('a node that stays away', () => {
   it('is replaced after the replenishment wait, and nothing of it is left when it returns', async () => {
     const cluster = new SimulatedCluster(7, 4);

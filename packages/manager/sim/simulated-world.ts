@@ -103,6 +103,8 @@ export class SimulatedWorld {
   /** Number of the last write that was acknowledged. */
   acknowledged = 0;
   readonly violations: string[] = [];
+  /** This many calls that add a replica get no answer, as if its host lost power in the middle. */
+  silentAdds = 0;
 
   constructor(clock: Clock) {
     this.clock = clock;
@@ -545,11 +547,18 @@ export class SimulatedWorld {
       VolumeSnapshotMaxCountSet: nothing,
       VolumeSnapshotMaxSizeSet: nothing,
       ReplicaRebuildingStatus: () => Promise.resolve({ status: {} }),
-      ReplicaAdd: (request) =>
-        attempt(() => {
+      ReplicaAdd: (request, options) => {
+        if (this.silentAdds > 0) {
+          this.silentAdds -= 1;
+          return new Promise((_resolve, reject) => {
+            options?.signal?.addEventListener('abort', () => reject(new Error('context canceled')));
+          });
+        }
+        return attempt(() => {
           this.#addReplica(this.#engineAt(target), request.replica_address ?? '');
           return {};
-        }),
+        });
+      },
       ReplicaRemove: (request) =>
         attempt(() => {
           const process = this.#engineAt(target);
