@@ -76,6 +76,29 @@ describe('a single replica', () => {
     }
   });
 
+  it('shows nothing older than what was discarded when it loses power, also where a removed snapshot held that', async () => {
+    for (let seed = 1; seed <= 8; seed++) {
+      const world = await served(1, seed);
+      const { engine } = engineOf(world);
+      const blocks = [0, 2, 40, 80];
+      await writeAndFlush(world, ...blocks);
+      await world.wait(engine.snapshot('kept', {}, false));
+      await writeAndFlush(world, ...blocks);
+      await world.wait(engine.snapshot('removed', {}, false));
+      const { process } = world.replica(0);
+      await world.wait(
+        process?.server.markRemoved('volume-snap-removed.img') ?? Promise.reject(new Error('no process')),
+      );
+      for (const block of blocks) world.device.discard(block, 2);
+      await settle(world);
+      world.cutPower(world.node(0));
+      await world.run(2000);
+      world.node(0).powerOn();
+      await world.end();
+      expect(world.violations()).toEqual([]);
+    }
+  });
+
   it.each([false, true])(
     'is served again when it ends in the middle of a snapshot, which it took or did not take (%j)',
     async (isTaken) => {

@@ -312,10 +312,11 @@ export class Volume {
         this.writeZeros(offset, end - offset);
         result.zeroedBytes += end - offset;
       }
-      // Oldest first: cut short, what the newer layers hold is still what is read.
-      for (const layer of punched.toReversed()) {
+      // Oldest first: cut short, what the newer layers hold is still what is read. Over hidden data nothing is freed: a loss of
+      // power could keep that and lose the zeros, and what is older than both would be read. A purge frees it.
+      for (const layer of isHidden ? [] : punched.toReversed()) {
         const length = Math.min(end, layer.sizeBytes) - offset;
-        if (length <= 0 || (isHidden && layer === this.head)) continue;
+        if (length <= 0) continue;
         const before = layer.file.statNow().allocatedBytes;
         layer.file.punch(offset, length);
         if (layer !== this.head) this.changed.add(layer.file);
