@@ -10,6 +10,7 @@ import { compareGenerations } from '../membership/record.ts';
 import { fencingEpoch } from './backends.ts';
 import { PROBE_TIMEOUT_MS } from './control-limits.ts';
 import type { MembershipKeeper } from './membership-keeper.ts';
+import { openRequest } from './replica-entry.ts';
 import { readReport, type ReplicaReport } from './replica-report.ts';
 import type { ReplicaEntry } from './replica-set.ts';
 import type { VolumeContext } from './volume-context.ts';
@@ -42,9 +43,10 @@ async function regain(context: VolumeContext, keeper: MembershipKeeper, entry: R
     }
     if (!holdsActiveRecord(keeper, report)) return 'away';
     if (report.hostRestarted) return 'cache-lost';
+    // Its disk or its memory cannot be relied on until its process is another one.
+    if (report.state === 'error') throw new Error(`replica ${entry.address} is in state error`);
     // Opened again in any case: frames of the old connection that the replica has not read yet must not follow the new ones.
-    const request = { epoch: context.options.epoch, engineName: context.options.engineName };
-    const opened = await entry.client.ReplicaOpenEpoch(request, { timeoutMs: PROBE_TIMEOUT_MS });
+    const opened = await entry.client.ReplicaOpenEpoch(openRequest(context), { timeoutMs: PROBE_TIMEOUT_MS });
     const link = await context.backends.openLink(entry.address, readReport(opened.replica), context.options.epoch);
     if (context.isOver() || entry.stage !== 'lost') {
       link.close();

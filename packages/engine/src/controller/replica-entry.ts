@@ -30,15 +30,19 @@ export async function lookAt(entry: ReplicaEntry): Promise<ReplicaReport> {
   return report;
 }
 
+/** What an engine with an epoch says when it opens a replica. */
+export function openRequest({ options }: VolumeContext): { epoch: number; engineName: string } {
+  const { epoch, engineName, volumeName } = options;
+  return { epoch, engineName: engineName === '' ? volumeName : engineName };
+}
+
 /** Opens with this engine's epoch: engines of lower epochs are cut off from the replica. */
 export async function openFenced(context: VolumeContext, entry: ReplicaEntry): Promise<ReplicaReport> {
-  const { epoch, engineName, volumeName } = context.options;
   const before = await lookAt(entry);
   if (!before.knowsEpochs) {
     throw new Error(`replica ${entry.address} does not know epochs: start it with this version's engine image`);
   }
-  const request = { epoch, engineName: engineName === '' ? volumeName : engineName };
-  const opened = await entry.client.ReplicaOpenEpoch(request, { timeoutMs: OPEN_TIMEOUT_MS });
+  const opened = await entry.client.ReplicaOpenEpoch(openRequest(context), { timeoutMs: OPEN_TIMEOUT_MS });
   const report = readReport(opened.replica);
   if (report.state === 'error') throw new Error(`replica ${entry.address} is in state error`);
   entry.report = report;

@@ -303,3 +303,34 @@ describe('data connection', () => {
     ]);
   });
 });
+
+describe('an unmap that takes a while', () => {
+  async function unmapped(meanwhile: () => void): Promise<Buffer> {
+    receive(frame(1, FRAME_WRITE, 0, 4096, block('a')));
+    let go = (): void => undefined;
+    replica.io.markChainRemoved = () => new Promise((resolve) => (go = resolve));
+    receive(frame(2, FRAME_UNMAP, 0, 4096));
+    await settle();
+    meanwhile();
+    go();
+    await settle();
+    return content(4096);
+  }
+
+  it('is done', async () => {
+    expect((await unmapped(() => undefined)).equals(Buffer.alloc(4096))).toBe(true);
+  });
+
+  it('does nothing more once another engine was let in', async () => {
+    expect((await unmapped(() => connection.close())).equals(block('a'))).toBe(true);
+  });
+
+  it('waits for a change of the chain that goes on', async () => {
+    let end = (): void => undefined;
+    const closed = (): void => void replica.io.gate.exclusive(() => new Promise<void>((resolve) => (end = resolve)));
+    expect((await unmapped(closed)).equals(block('a'))).toBe(true);
+    end();
+    await settle();
+    expect(content(4096).equals(Buffer.alloc(4096))).toBe(true);
+  });
+});

@@ -392,10 +392,13 @@ export class DataConnection {
     await this.io.markChainRemoved?.();
     const { gate } = this.io;
     let freed = 0;
+    while (gate.isClosed) await new Promise<void>((resolve) => gate.whenOpen(resolve));
     gate.enter();
     try {
       for (let at = offset; at < offset + size;) {
         const { open } = this.io;
+        // Another engine may have been let in meanwhile: nothing of this one's may follow.
+        if (this.isClosed) return;
         if (open === null) throw new Error('replica no longer exist');
         // Pieces end at block boundaries, so that no block between two of them is left out.
         const boundary = Math.floor((at + UNMAP_PIECE_BYTES) / BLOCK_BYTES) * BLOCK_BYTES;

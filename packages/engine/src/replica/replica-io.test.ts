@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { MemoryFolder } from '../../test/memory-folder.ts';
 import { startTestReplica, volumeOf } from '../../test/replica-fixture.ts';
 
@@ -42,5 +42,39 @@ describe('flushes and changes of the chain', () => {
     const read = Buffer.alloc(4096);
     expect(volumeOf(survivor).readCached(read, 0, 4096, 0)).toBe(true);
     expect(read.equals(Buffer.alloc(4096, 'w'))).toBe(true);
+  });
+
+  it('syncs in the background once a change of the chain is over that the timer met', async () => {
+    const replica = await startTestReplica(new MemoryFolder());
+    await replica.server.create(1 << 20);
+    await replica.server.open();
+    const synced = vi.spyOn(volumeOf(replica), 'sync');
+    replica.io.noteWritten(4096);
+    await replica.io.gate.exclusive(() => {
+      replica.clock.fire();
+      return Promise.resolve();
+    });
+    expect(synced).toHaveBeenCalledTimes(1);
+  });
+
+  it('end only when the layers are synced that another sync has begun with', async () => {
+    const replica = await startTestReplica(new MemoryFolder());
+    await replica.server.create(1 << 20);
+    await replica.server.open();
+    volumeOf(replica).write(Buffer.alloc(4096, 'w'), 0, 4096, 0);
+    await replica.server.snapshot('one', true, '2026-02-03T04:05:06Z', {});
+    const volume = volumeOf(replica);
+    const [layer] = volume.layers;
+    let end = (): void => undefined;
+    vi.spyOn(layer?.file ?? volume.head.file, 'sync').mockReturnValueOnce(new Promise((resolve) => (end = resolve)));
+    volume.unmap(0, 4096, () => true);
+    const ended: string[] = [];
+    const first = volume.sync().then(() => ended.push('first'));
+    const second = volume.sync().then(() => ended.push('second'));
+    for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+    expect(ended).toEqual([]);
+    end();
+    await Promise.all([first, second]);
+    expect(ended).toHaveLength(2);
   });
 });

@@ -78,8 +78,10 @@ export class ReplicaIo {
   }
 
   private syncInBackground(): void {
+    if (this.open === null) return;
     // A failed sync has already put the replica out of use; the next I/O and the next ping say so.
-    if (this.open !== null && !this.gate.isClosed) this.flush().catch(() => undefined);
+    if (this.gate.isClosed) this.gate.whenOpen(() => this.syncInBackground());
+    else this.flush().catch(() => undefined);
   }
 
   /**

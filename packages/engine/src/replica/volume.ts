@@ -49,6 +49,8 @@ export class Volume {
   readonly index: BlockIndex;
   /** files besides the head that changed since the last sync */
   private readonly changed = new Set<DataFile>();
+  /** the syncs of those that were begun, up to the last one */
+  private othersSynced: Promise<unknown> = Promise.resolve();
   private readonly regions: RegionList;
   private readonly bounce = Buffer.alloc(BLOCK_BYTES);
   private readonly pairs = new Float64Array(EXTENT_PAIRS * 2);
@@ -354,11 +356,12 @@ export class Volume {
     }
   }
 
-  /** Everything written or unmapped so far is on stable storage when this is done. */
+  /** Everything written or unmapped so far is on stable storage when this is done; also what a sync before it has begun with. */
   async sync(): Promise<void> {
-    const others = [...this.changed];
+    const others = [...this.changed].map((file) => file.sync());
     this.changed.clear();
-    await Promise.all([this.head.file.sync(), ...others.map((file) => file.sync())]);
+    if (others.length > 0) this.othersSynced = Promise.all([this.othersSynced, ...others]);
+    await Promise.all([this.head.file.sync(), this.othersSynced]);
   }
 
   /** A new head on top; the old one is now called `snapshot`. */

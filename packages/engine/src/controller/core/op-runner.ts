@@ -370,20 +370,37 @@ export class OpRunner {
       case Op.KIND_WRITE:
         this.acknowledgeWrite(i, errno);
         return;
-      case Op.KIND_UNMAP: {
-        const done = (ops.progress[i] as number) + this.options.limits.unmapPieceBytes;
-        if (errno === 0 && done < (ops.length[i] as number)) {
-          ops.progress[i] = done;
-          ops.renumber(i);
-          this.sendChange(i);
-        } else {
-          this.complete(i, errno);
-        }
+      case Op.KIND_UNMAP:
+        this.acknowledgeUnmap(i, errno);
         return;
-      }
       default:
         this.rounds.end(i);
     }
+  }
+
+  /** One piece of it. */
+  private acknowledgeUnmap(i: number, errno: number): void {
+    const ops = this.ops;
+    const progress = ops.progress[i] as number;
+    const length = ops.length[i] as number;
+    const done = Math.min(progress + this.options.limits.unmapPieceBytes, length);
+    if (errno !== 0) {
+      // Over a snapshot it writes zeros, for which there was no space.
+      this.failChange(i, (ops.offset[i] as number) + progress, done - progress, errno);
+    } else if (done < length) {
+      ops.progress[i] = done;
+      ops.renumber(i);
+      this.sendChange(i);
+    } else {
+      this.complete(i, 0);
+    }
+  }
+
+  /** Each may have stopped at another block: until it is settled, the range has no one content. */
+  private failChange(i: number, offset: number, length: number, errno: number): void {
+    if (this.members.active.length > 1) this.doubtGate.close(offset, length, this.nextOrder);
+    if (errno === ENOSPC) this.tellNoSpace();
+    this.complete(i, errno);
   }
 
   private acknowledgeWrite(i: number, errno: number): void {
@@ -391,10 +408,7 @@ export class OpRunner {
     const offset = ops.offset[i] as number;
     const length = ops.length[i] as number;
     if (errno !== 0) {
-      // Each may have stopped at another block: until it is settled, the range has no one content.
-      if (this.members.active.length > 1) this.doubtGate.close(offset, length, this.nextOrder);
-      if (errno === ENOSPC) this.tellNoSpace();
-      this.complete(i, errno);
+      this.failChange(i, offset, length, errno);
       return;
     }
     if (this.doubt.count > 0) {

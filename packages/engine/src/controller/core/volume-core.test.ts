@@ -159,6 +159,17 @@ describe('a volume core', () => {
     expect(done.at(-1)).toBe('2:0');
   });
 
+  it('has the piece of a discard in doubt for which no disk had space', async () => {
+    const [first, second] = [join(), join()];
+    first.replica.isFull = true;
+    second.replica.isFull = true;
+    core.unmap(sink, 1, 0, 2 * 65536);
+    core.submitBatch();
+    await pass(50);
+    expect([done, failures]).toEqual([['1:28'], []]);
+    expect(core.doubtCount()).toBe(2);
+  });
+
   it('shares a flush round among all that wait for it', async () => {
     const { link } = join();
     const types: number[] = [];

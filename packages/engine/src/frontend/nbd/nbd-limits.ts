@@ -11,7 +11,7 @@ export const NBD_BLOCK_PREFERRED = 4096;
 export const NBD_PAYLOAD_MAX = 32 << 20;
 
 /** Connections of one export at a time; further ones are closed at once. */
-export const NBD_CONNECTIONS_MAX = 16;
+export const NBD_CONNECTIONS_MAX = 12;
 /** Requests of one connection at a time; more wait in the socket. */
 export const NBD_REQUESTS_MAX = 256;
 /** Bytes of the payloads of all connections of an export at a time, but at least one request each. */

@@ -5,8 +5,8 @@ import { FRAME_HEADROOM } from '../frontend.ts';
 
 /** Longest read or write; tgt cuts requests far below it. A longer write ends the connection, a longer read is refused. */
 export const SOCKET_PAYLOAD_MAX = 32 << 20;
-/** Connections at a time; tgtd opens one. */
-export const SOCKET_CONNECTIONS_MAX = 16;
+/** Connections at a time; tgtd opens one, and perhaps another before the first has ended. */
+export const SOCKET_CONNECTIONS_MAX = 3;
 /** Requests of one connection at a time, as deep as upstream's queue; more wait in the socket. */
 export const SOCKET_REQUESTS_MAX = 1024;
 /** Bytes of the payloads of all connections at a time. */

@@ -188,7 +188,9 @@ export class CoreWorld implements CompletionSink {
       this.errors++;
       // A write that is not made of blocks reads, too, while a member is joining.
       const isChange = operation.kind === 'unmap' || operation.kind === 'flush';
-      const isExpected = (errno === ENOSPC && operation.kind === 'write') || (errno === EIO && !isChange);
+      const isExpected =
+        (errno === ENOSPC && (operation.kind === 'write' || operation.kind === 'unmap')) ||
+        (errno === EIO && !isChange);
       assert(isExpected, `${operation.kind} ended with errno ${errno}`);
       if (operation.written) this.history.fail(operation.written);
       return;

@@ -243,8 +243,11 @@ export class SimLink implements MemberLink {
       case FRAME_UNMAP: {
         const start = Math.ceil(frame.offset / BLOCK_BYTES) * BLOCK_BYTES;
         const end = Math.floor((frame.offset + frame.size) / BLOCK_BYTES) * BLOCK_BYTES;
-        if (end > start) replica.content.fill(0, start, end);
-        return { answer: ANSWER_OK, data: null };
+        if (end <= start) return { answer: ANSWER_OK, data: null };
+        const blocks = (end - start) / BLOCK_BYTES;
+        const zeroed = replica.isFull ? this.random.below(blocks) : blocks;
+        replica.content.fill(0, start, start + zeroed * BLOCK_BYTES);
+        return { answer: zeroed < blocks ? ANSWER_NO_SPACE : ANSWER_OK, data: null };
       }
       case FRAME_FLUSH:
         if (replica.lie === 'flush does nothing') return { answer: ANSWER_OK, data: null };
