@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { mkdir } from 'node:fs/promises';
 import { allocationOf } from '../controller/allocation.ts';
 import type { OpenFrontend } from '../controller/frontend-control.ts';
-import type { BlockTarget, Frontend } from '../frontend/frontend.ts';
+import { assertFrontendName, type BlockTarget, type Frontend } from '../frontend/frontend.ts';
 
 export type BlockdevDriver = 'auto' | 'fuse' | 'nbd';
 
@@ -17,15 +17,6 @@ export interface FrontendOptions {
   readonly iscsiChapFile: string;
   readonly podIp: string;
   readonly runDir: string;
-}
-
-/** Frontend names of upstream that this engine serves, and `nbd`. */
-export const FRONTEND_NAMES = ['tgt-blockdev', 'tgt-iscsi', 'socket', 'nbd'] as const;
-
-/** Throws upstream's words for a name that is none. */
-export function assertFrontendName(name: string): void {
-  if (name === '' || (FRONTEND_NAMES as readonly string[]).includes(name)) return;
-  throw new Error(`failed to find frontend: ${name}: unsupported frontend type: ${name}`);
 }
 
 export function frontendOpener(options: FrontendOptions): OpenFrontend {

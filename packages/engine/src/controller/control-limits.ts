@@ -46,8 +46,6 @@ export const WATCH_INTERVAL_MS = 100;
 
 /** Bytes compared by one RangeHash call of the comparison after a crash, and before a rebuilt replica joins. */
 export const COMPARE_BYTES = 16 << 20;
-/** Ranges that the comparison copies at a time. */
-export const SETTLE_COPIES = 4;
 /** Passes over regions that were written while they were compared, before a rebuild is called failed. */
 export const COMPARE_PASSES_MAX = 8;
 

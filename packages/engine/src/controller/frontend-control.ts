@@ -1,5 +1,5 @@
 /** How the volume is reached at the moment: one frontend, started when the volume is served. */
-import type { Frontend } from '../frontend/frontend.ts';
+import { assertFrontendName, type Frontend } from '../frontend/frontend.ts';
 import type { VolumeContext } from './volume-context.ts';
 
 /**
@@ -44,6 +44,7 @@ export class FrontendControl {
   async start(name: string): Promise<void> {
     if (this.context.isExpanding) throw new Error('cannot start frontend during the engine expansion');
     if (name === '') throw new Error('cannot start empty frontend');
+    assertFrontendName(name);
     if (this.frontend && this.name !== name) {
       throw new Error(`frontend ${this.name} is already started, cannot be set as ${name}`);
     }

@@ -16,15 +16,10 @@ export async function pushSettings(context: VolumeContext): Promise<void> {
 }
 
 export async function setUnmapMark(context: VolumeContext, enabled: boolean): Promise<void> {
-  const replicas = workingReplicas(context);
-  const failed = await onEach(context, replicas, (entry) =>
+  const failure = `failed to correct Unmatched flag UnmapMarkSnapChainRemoved for all replicas, expect ${String(enabled)}`;
+  await onAll(context, failure, (entry) =>
     entry.client.UnmapMarkDiskChainRemovedSet({ enabled }, { timeoutMs: context.options.replicaTimeoutMs }),
   );
-  if (failed === replicas.length) {
-    throw new Error(
-      `failed to correct Unmatched flag UnmapMarkSnapChainRemoved for all replicas, expect ${String(enabled)}`,
-    );
-  }
   context.unmapMarkSnapChainRemoved = enabled;
   context.changed();
 }
@@ -36,7 +31,7 @@ export async function setSnapshotMaxCount(context: VolumeContext, count: number)
       `cannot set snapshotMaxCount=${count} smaller than current snapshot count usage=${usage}, please purge snapshots first`,
     );
   }
-  await onEach(context, workingReplicas(context), (entry) =>
+  await onAll(context, `no replica has taken snapshotMaxCount=${count}`, (entry) =>
     entry.client.SnapshotMaxCountSet({ count }, { timeoutMs: context.options.replicaTimeoutMs }),
   );
   context.snapshotMaxCount = count;
@@ -51,7 +46,7 @@ export async function setSnapshotMaxSize(context: VolumeContext, size: number): 
       `cannot set snapshotMaxSize=${size} smaller than current snapshot size usage=${usage}, please purge snapshots first`,
     );
   }
-  await onEach(context, workingReplicas(context), (entry) =>
+  await onAll(context, `no replica has taken snapshotMaxSize=${size}`, (entry) =>
     entry.client.SnapshotMaxSizeSet({ size }, { timeoutMs: context.options.replicaTimeoutMs }),
   );
   context.snapshotMaxSizeBytes = size;
@@ -65,6 +60,16 @@ function workingReplicas(context: VolumeContext): ReplicaEntry[] {
 async function highestUsage(context: VolumeContext, usageOf: (report: ReplicaReport) => number): Promise<number> {
   const reports = await Promise.all(context.replicas.inStage('reading').map((entry) => lookAt(entry)));
   return Math.max(0, ...reports.map(usageOf));
+}
+
+/** Rejects with `failure` when there is none that took the change. */
+async function onAll(
+  context: VolumeContext,
+  failure: string,
+  change: (entry: ReplicaEntry) => Promise<unknown>,
+): Promise<void> {
+  const replicas = workingReplicas(context);
+  if ((await onEach(context, replicas, change)) === replicas.length) throw new Error(failure);
 }
 
 /** Number of replicas that refused; they are dropped, unless none would be left. */

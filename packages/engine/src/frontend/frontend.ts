@@ -49,6 +49,15 @@ export type GetAllocation = (offset: number, length: number) => Promise<readonly
 /** Bytes before a payload that the core may use for its own frame header. */
 export const FRAME_HEADROOM = 26;
 
+/** Frontend names of upstream that this engine serves, and `nbd`. */
+export const FRONTEND_NAMES = ['tgt-blockdev', 'tgt-iscsi', 'socket', 'nbd'] as const;
+
+/** Throws upstream's words for a name that is none. */
+export function assertFrontendName(name: string): void {
+  if (name === '' || (FRONTEND_NAMES as readonly string[]).includes(name)) return;
+  throw new Error(`failed to find frontend: ${name}: unsupported frontend type: ${name}`);
+}
+
 /** One way to reach a volume; each lives in a folder of its own and exports one `open…Frontend` function. */
 export interface Frontend {
   /** upstream's name: `socket`, `tgt-blockdev`, `tgt-iscsi`; ours: `nbd` */

@@ -2,7 +2,7 @@
  * May an engine start, and with which replicas? A pure function of what the opened replicas report and of the record
  * that the control plane handed out with the epoch.
  *
- * Guarantees (checked by random walks in fencing.walk.test.ts and contents.walk.test.ts): the members of a `serve` answer
+ * Guarantees (checked by random walks in fencing-walk.test.ts and contents-walk.test.ts): the members of a `serve` answer
  * hold every acknowledged write, and no other engine can go on beside one that got that answer and wrote its record.
  */
 import { agreementFor, type Agreement } from './agreement.ts';

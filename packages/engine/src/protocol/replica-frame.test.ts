@@ -12,7 +12,6 @@ import {
   frameSeq,
   frameSize,
   frameType,
-  setFrameSeq,
   wrongMagicText,
   writeFrameHeader,
 } from './replica-frame.ts';
@@ -58,14 +57,6 @@ describe('replica frame header', () => {
       frameSize(into, at),
       frameDataLength(into, at),
     ]).toEqual(fields);
-  });
-
-  it('rewrites only the sequence number', () => {
-    const frame = hex(cases[0].bytes);
-    setFrameSeq(frame, 0, 0x89abcdef);
-    expect(frame.toString('hex')).toBe(
-      hex('011b efcdab89 01000000 0020000000000000 00100000 00100000').toString('hex'),
-    );
   });
 
   it.each([

@@ -89,11 +89,6 @@ export function frameSeq(from: Uint8Array, at: number): number {
   return readU32(from, at + SEQ_AT);
 }
 
-/** Rewrites the sequence number in place, so that a received frame can be forwarded as it lies. */
-export function setFrameSeq(into: Uint8Array, at: number, seq: number): void {
-  writeU32(into, at + SEQ_AT, seq);
-}
-
 export function frameType(from: Uint8Array, at: number): number {
   return readU32(from, at + TYPE_AT);
 }

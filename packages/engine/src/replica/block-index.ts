@@ -227,16 +227,6 @@ export class BlockIndex {
       this.repack(page);
     }
   }
-
-  /** Sets every block of [from, to) that is held by no layer or by one below `value`. */
-  raiseRange(from: number, to: number, value: number): void {
-    let at = from;
-    while (at < to) {
-      const end = this.runEnd(at, to);
-      if (this.get(at) < value) this.setRange(at, end, value);
-      at = end;
-    }
-  }
 }
 
 function setBits(cell: Uint8Array, i: number, width: number, color: number): void {

@@ -52,7 +52,7 @@ export interface MemberLink {
   send(pieces: readonly Buffer[], count: number, hasMore: boolean): void;
   /** Some bytes given to `send` have not been handed to the kernel yet. */
   hasUnsent(): boolean;
-  /** Called about once a second: pings when idle, fails the link when the replica has been silent too long. `timeoutMs` as of now. */
+  /** Called twice a second: pings when idle, fails the link when the replica has been silent too long. `timeoutMs` as of now. */
   tick(nowMs: number, timeoutMs: number): void;
   /** Ends the connection at once; no event is reported after it, no buffer is read or written after it. */
   close(): void;
