@@ -127,6 +127,26 @@ describe('a single replica', () => {
     },
   );
 
+  it('serves on when it could not store a record once', async () => {
+    const world = await served(1);
+    const { context, engine } = engineOf(world);
+    const entry = context.replicas.get('tcp://r0');
+    if (!entry) throw new Error('no r0');
+    let failures = 1;
+    const failing = new Proxy(entry.client, {
+      get: (calls, name): unknown => {
+        const isRefused = name === 'MembershipPropose' && failures-- > 0;
+        return isRefused ? () => Promise.reject(new Error('no space left on device')) : Reflect.get(calls, name);
+      },
+    });
+    Object.assign(entry, { client: failing });
+    await expect(world.wait(engine.snapshot('one', {}, false))).rejects.toThrow('did not store');
+    expect(ioState(world)).toBe('serving');
+    await writeAndFlush(world, 0, 8);
+    await world.wait(engine.snapshot('two', {}, false));
+    await world.end();
+  });
+
   it('is raised to two, and back to the new one', async () => {
     const world = await served(1);
     await writeAndFlush(world, 0, 4, 8);

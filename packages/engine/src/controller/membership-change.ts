@@ -60,7 +60,10 @@ export async function settleMembership(context: VolumeContext, joiner: ReplicaEn
   let announced = false;
   while (!context.isOver()) {
     const joins = joiner?.stage === 'joining' ? joiner : null;
-    if (!announced && !joins && !isDue(context)) return;
+    if (!announced && !joins && !isDue(context)) {
+      goOn(context);
+      return;
+    }
     const readers = context.replicas.inStage('reading');
     if (readers.length === 0) {
       await waitForLastOnes(context);
@@ -146,8 +149,13 @@ function finish(
   }
   releaseAll(context);
   context.log.info('membership', { generation: generationText(record), members: record.members.join(',') });
-  if (context.io.state === 'held') context.io.set('serving', '');
+  goOn(context);
   context.changed();
+}
+
+/** Nothing is waited for any more. */
+function goOn({ io }: VolumeContext): void {
+  if (io.state === 'held') io.set('serving', '');
 }
 
 /** The record without them is stored: what waited for them goes on. */
