@@ -46,6 +46,8 @@ export const limits = {
   /** Liveness of a stream is checked by keepalive pings. */
   keepaliveIntervalMs: 10_000,
   keepaliveTimeoutMs: 5_000,
+  /** Processes of an instance manager are listed at least this often, whatever its stream says. */
+  instanceListMs: 60_000,
   streamRetryMinMs: 200,
   streamRetryMaxMs: 5_000,
   /** Message size of snapshot lists and the like. */

@@ -73,6 +73,7 @@ async function runDaemon(flags: DaemonFlags, debug: boolean): Promise<void> {
       },
     );
   };
+  process.on('unhandledRejection', (error) => log.error({ err: error }, 'unexpected failure, going on'));
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
 }

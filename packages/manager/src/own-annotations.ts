@@ -9,6 +9,8 @@ export const OWN_ANNOTATION = {
    * newer data. Taken off once it is decided.
    */
   forceStartFrom: 'longhorn.io/force-start-from-replicas',
+  /** On an Engine: the last such wish that was carried out, `NAMES@EPOCH`: a wish whose removal failed is not carried out twice. */
+  forcedStart: 'longhorn.io/forced-start-from-replicas',
   /** On an Orphan: data of a replica that was deleted on purpose while its node was away. */
   deletedReplica: 'longhorn.io/deleted-replica',
 } as const;

@@ -1,7 +1,7 @@
 /** What a process is started with, checked once at the edge. */
 import { isAbsolute, normalize, sep } from 'node:path';
 import { accessSync, constants, statSync } from 'node:fs';
-import { Code, rpcError } from '@longhorn/shared-types/grpc/rpc-error';
+import { Code, errorText, rpcError } from '@longhorn/shared-types/grpc/rpc-error';
 import { ARGS_BYTES_MAX, ARGS_MAX, IO_HOLD_TIMEOUT_S, PROCESS_NAME_MAX } from '../limits.ts';
 
 /** A process as asked for. */
@@ -46,16 +46,17 @@ export function validateSpec(spec: ProcessSpec, folders: readonly string[]): voi
 /** Why a binary cannot be started, or null. */
 export function binaryFailure(binary: string): string | null {
   const failure = (reason: string): string => `exec: ${JSON.stringify(binary)}: ${reason}`;
-  const found = statSync(binary, { throwIfNoEntry: false });
-  if (!found) return failure(`stat ${binary}: no such file or directory`);
-  if (!found.isFile()) return failure('is a directory');
   try {
+    const found = statSync(binary, { throwIfNoEntry: false });
+    if (!found) return failure(`stat ${binary}: no such file or directory`);
+    if (!found.isFile()) return failure('is a directory');
     accessSync(binary, constants.X_OK);
+    return null;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'EACCES') return failure('permission denied');
-    throw error;
+    // A disk that fails, for one: the process ends with it, as with any other reason.
+    return failure(errorText(error));
   }
-  return null;
 }
 
 /** Port argument i + (start + i), cut at every comma: `--listen,:` with 10000 becomes `--listen` `:10000`. */

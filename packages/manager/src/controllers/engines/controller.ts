@@ -403,9 +403,12 @@ export class EngineController {
       const monitor = memory.monitor;
       const volume = monitor?.observation?.volume ?? null;
       if (monitor === null || volume === null || volume.membershipRequest === null) break;
+      const asked = asMembership(volume.membershipRequest);
       try {
-        await this.#confirm(name, monitor.target, asMembership(volume.membershipRequest), volume.epoch);
-        break;
+        await this.#confirm(name, monitor.target, asked, volume.epoch);
+        // Meanwhile it may have withdrawn that question and asked another one.
+        const next = memory.monitor?.observation?.volume.membershipRequest ?? null;
+        if (next === null || compareGenerations(next, asked) === 0) break;
       } catch (error) {
         const level = isConflict(error) ? 'debug' : 'warn';
         log[level]({ engine: name, err: error, attempt }, 'question of an engine not answered yet');

@@ -30,8 +30,15 @@ export function addReplica(
   onPurge: () => void,
 ): ReplicaJob {
   const abort = new AbortController();
-  void runJob(context, engine, target, name, address, abort.signal, onPurge).finally(onEnd);
+  runJob(context, engine, target, name, address, abort.signal, onPurge)
+    .catch((error: unknown) => notNoted(context, engine, name, error))
+    .finally(onEnd);
   return { replica: name, address, cancel: () => abort.abort() };
+}
+
+/** The API server cannot be reached, for one: what was to be noted is seen, and noted, by a later pass. */
+function notNoted({ log }: ControllerContext, engine: Engine, replica: string, error: unknown): void {
+  log.warn({ engine: engine.metadata.name, replica, err: error }, 'what became of a replica could not be noted');
 }
 
 async function runJob(
@@ -220,6 +227,19 @@ async function giveUp(
 
 /** Takes a replica that the engine should not have out of it; a failure is told, and tried again by a later pass. */
 export async function removeReplica(
+  context: ControllerContext,
+  engine: Engine,
+  target: EngineTarget,
+  removal: { name: string; url: string; reason: string },
+): Promise<void> {
+  try {
+    await noteAndRemove(context, engine, target, removal);
+  } catch (error) {
+    notNoted(context, engine, removal.name, error);
+  }
+}
+
+async function noteAndRemove(
   context: ControllerContext,
   engine: Engine,
   target: EngineTarget,

@@ -18,6 +18,7 @@ export class InstanceManagerMonitor {
   #processes: Record<string, InstanceResponse> | null = null;
   #listing = false;
   #listAgain = false;
+  #cancelTimer: (() => void) | null = null;
 
   constructor(options: MonitorOptions) {
     this.#options = options;
@@ -35,6 +36,7 @@ export class InstanceManagerMonitor {
 
   stop(): void {
     this.#stop.abort();
+    this.#cancelTimer?.();
   }
 
   async #listen(): Promise<void> {
@@ -65,6 +67,7 @@ export class InstanceManagerMonitor {
   async #listAll(): Promise<void> {
     const { managers, ip, clock, log, onChange } = this.#options;
     this.#listing = true;
+    this.#cancelTimer?.();
     let failures = 0;
     while (this.#listAgain && !this.#stop.signal.aborted) {
       this.#listAgain = false;
@@ -80,5 +83,8 @@ export class InstanceManagerMonitor {
       }
     }
     this.#listing = false;
+    if (this.#stop.signal.aborted) return;
+    // A change between a list and the begin of the stream after it comes by neither.
+    this.#cancelTimer = clock.after(limits.instanceListMs, () => this.#list());
   }
 }

@@ -122,8 +122,20 @@ describe('replicas that a person deletes from a detached volume', () => {
     [
       'the node of the last engine was removed',
       { members: ['a', 'b'], deleting: ['a'], unconfirmedOn: 'gone' },
+      null,
+      'it is to be deleted, but the node of the last engine was lost, and which replicas are newest is not sure',
+    ],
+    [
+      'the node of the last engine was removed, and it is forced',
+      { members: ['a', 'b'], deleting: ['a'], forced: ['a'], unconfirmedOn: 'gone' },
       decided(['b']),
       '',
+    ],
+    [
+      'the nodes of the others are down',
+      { members: ['a', 'b'], deleting: ['a'], nodes: [] },
+      null,
+      'it is to be deleted, but the nodes of all others that hold the newest data are down',
     ],
     [
       'the engine is not known to be stopped',
@@ -162,6 +174,31 @@ describe('a start that is forced from older data', () => {
     expect(decideForcedStart(world, draft)).toEqual(expected);
     const kept = given.forceStart !== undefined && expected === null;
     expect(OWN_ANNOTATION.forceStartFrom in draft.volume.metadata.annotations).toBe(kept);
+  });
+});
+
+describe('a wish for a forced start whose removal was not stored', () => {
+  const cases: [string, string, number, number, object | null][] = [
+    ['is not carried out again', 'b@6', 7, 7, null],
+    ['is not carried out again while nothing was started', 'b@6', 6, 6, null],
+    ['is carried out to its end', 'b@6', 6, 5, { epoch: 6, count: 1, members: ['b'], decided: true }],
+    ['is carried out when it is another one', 'c@6', 6, 6, { epoch: 7, count: 1, members: ['b'], decided: true }],
+  ];
+  it.each(cases)('%s', (_name, before, epoch, known, expected) => {
+    const [world, draft] = make({ members: ['a'], forceStart: 'b' });
+    const { spec, status, metadata } = draft.engine!;
+    spec.epoch = epoch;
+    status.membership!.epoch = known;
+    metadata.annotations[OWN_ANNOTATION.forcedStart] = before;
+    expect(decideForcedStart(world, draft)).toEqual(expected);
+    expect(OWN_ANNOTATION.forceStartFrom in draft.volume.metadata.annotations).toBe(false);
+  });
+
+  it('is forgotten once it is gone, so that the same may be wished again', () => {
+    const [world, draft] = make({ members: ['a'] });
+    draft.engine!.metadata.annotations[OWN_ANNOTATION.forcedStart] = 'b@6';
+    expect(decideForcedStart(world, draft)).toBeNull();
+    expect(draft.engine!.metadata.annotations).toEqual({});
   });
 });
 

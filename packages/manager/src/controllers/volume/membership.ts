@@ -5,7 +5,7 @@
  */
 import type { Engine, Replica } from '@longhorn/shared-types';
 import { OWN_ANNOTATION } from '../../own-annotations.ts';
-import { nodeIsDeleted } from '../ownership.ts';
+import { nodeIsDeleted, nodeIsDownOrDeleted } from '../ownership.ts';
 import { block, engineServes, hasHadData, isDeleting, modeOf, type VolumeDraft, type VolumeWorld } from './world.ts';
 
 export type Membership = NonNullable<Engine['status']['membership']>;
@@ -70,22 +70,17 @@ export function decideDeletedMembers(world: VolumeWorld, draft: VolumeDraft): Me
     }
     return null;
   }
+  // Of an engine whose end nobody saw, the newest record may be known to the replicas alone.
+  const isRecordKnown = (engine.metadata.annotations[OWN_ANNOTATION.unconfirmedStop] ?? '') === '';
   const forced = going.filter((replica) => replica.metadata.annotations[OWN_ANNOTATION.forceDelete] === 'true');
   const names = new Set(going.map((replica) => replica.metadata.name));
-  const staying = membership.members.filter(
-    (name) => !names.has(name) && draft.replicas.some((r) => r.metadata.name === name),
+  const others = draft.replicas.filter(
+    ({ metadata }) => membership.members.includes(metadata.name) && !names.has(metadata.name),
   );
-  const removable = staying.length > 0 ? going : forced;
+  const isHeldElsewhere = others.some(({ spec }) => !nodeIsDownOrDeleted(world.nodes.get(spec.nodeID) ?? null));
+  const removable = isRecordKnown && isHeldElsewhere ? going : forced;
   if (removable.length === 0) {
-    for (const { metadata } of going) {
-      block(
-        draft,
-        'Replica',
-        metadata.name,
-        'it is to be deleted, but it is the last that holds the newest data',
-        `kept; set the annotation ${OWN_ANNOTATION.forceDelete}=true on it to lose that data`,
-      );
-    }
+    for (const { metadata } of going) blockDeletion(draft, metadata.name, others.length > 0, isRecordKnown);
     return null;
   }
   const gone = new Set(removable.map((replica) => replica.metadata.name));
@@ -93,6 +88,21 @@ export function decideDeletedMembers(world: VolumeWorld, draft: VolumeDraft): Me
     engine,
     membership.members.filter((name) => !gone.has(name)),
   );
+}
+
+function blockDeletion(draft: VolumeDraft, name: string, hasOthers: boolean, isRecordKnown: boolean): void {
+  const force = `set the annotation ${OWN_ANNOTATION.forceDelete}=true on it to lose what it holds`;
+  if (!hasOthers) {
+    const reason = 'it is to be deleted, but it is the last that holds the newest data';
+    block(draft, 'Replica', name, reason, `kept; ${force}`);
+  } else if (!isRecordKnown) {
+    const reason =
+      'it is to be deleted, but the node of the last engine was lost, and which replicas are newest is not sure';
+    block(draft, 'Replica', name, reason, `deleted once the volume was attached; ${force}`);
+  } else {
+    const reason = 'it is to be deleted, but the nodes of all others that hold the newest data are down';
+    block(draft, 'Replica', name, reason, `deleted once one of them is back; ${force}`);
+  }
 }
 
 /**
@@ -108,12 +118,23 @@ function decidedRecord(engine: Engine, members: readonly string[]): Membership {
 export function decideForcedStart(world: VolumeWorld, draft: VolumeDraft): Membership | null {
   const { engine, volume } = draft;
   const wish = volume.metadata.annotations[OWN_ANNOTATION.forceStartFrom] ?? '';
-  if (wish === '' || engine === null) return null;
+  if (engine === null) return null;
+  if (wish === '') {
+    delete engine.metadata.annotations[OWN_ANNOTATION.forcedStart];
+    return null;
+  }
   const { name } = volume.metadata;
   const names = wish
     .split(',')
     .map((text) => text.trim())
     .filter((text) => text !== '');
+  const before = carriedOutIn(engine, wish);
+  if (before !== null) {
+    delete volume.metadata.annotations[OWN_ANNOTATION.forceStartFrom];
+    // Only the epoch was stored, not the record; nothing else has been started since.
+    const isHalfDone = engine.spec.epoch === before && (engine.status.membership?.epoch ?? 0) < before;
+    return isHalfDone ? { epoch: before, count: 1, members: names.toSorted(), decided: true } : null;
+  }
   const unknown = names.filter((text) => !draft.replicas.some(({ metadata }) => metadata.name === text));
   if (names.length === 0 || unknown.length > 0) {
     block(
@@ -136,5 +157,13 @@ export function decideForcedStart(world: VolumeWorld, draft: VolumeDraft): Membe
     return null;
   }
   delete volume.metadata.annotations[OWN_ANNOTATION.forceStartFrom];
-  return decidedRecord(engine, names);
+  const record = decidedRecord(engine, names);
+  engine.metadata.annotations[OWN_ANNOTATION.forcedStart] = `${wish}@${record.epoch}`;
+  return record;
+}
+
+/** The epoch of the record that was decided by this very wish; null: it was not carried out. */
+function carriedOutIn(engine: Engine, wish: string): number | null {
+  const done = engine.metadata.annotations[OWN_ANNOTATION.forcedStart] ?? '';
+  return done.startsWith(`${wish}@`) ? Number(done.slice(wish.length + 1)) : null;
 }
