@@ -89,7 +89,7 @@ async function compareRuns(
       throw new Error(`replica ${joiner.address} is not being rebuilt`);
     const offset = first * REGION_BYTES;
     const length = Math.min(count * REGION_BYTES, sizeBytes - offset);
-    const hashes = await hashRange([source, joiner], offset, length, REGION_BYTES);
+    const hashes = await hashRange(context, [source, joiner], offset, length, REGION_BYTES);
     for (let index = 0; index < count; index++) if (!sameBlock(hashes, index)) differing.push(first + index);
   }
   return differing;

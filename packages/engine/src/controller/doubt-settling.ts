@@ -12,6 +12,7 @@ import { REGION_BYTES } from './core/core-limits.ts';
 import { ENOSPC } from './core/errno.ts';
 import type { ReplicaEntry } from './replica-set.ts';
 import type { VolumeContext } from './volume-context.ts';
+import { whileAnswering } from './while-answering.ts';
 
 /** Bytes of one block's hash in the answer of RangeHash. */
 const HASH_BYTES = 16;
@@ -154,15 +155,17 @@ export class DoubtSettling {
     const offset = first * REGION_BYTES;
     const length = Math.min(end * REGION_BYTES, layout.sizeBytes) - offset;
     const members = this.context.replicas.inStage('reading');
-    if (members.length <= 1) {
+    // One that is being rebuilt lacks the layers to be compared with; a copy goes to it as well.
+    const isJoining = this.context.replicas.inStage('joining').length > 0;
+    if (members.length <= 1 && !isJoining) {
       for (let region = first; region < end; region++) core.clearDoubt(region);
       return end;
     }
     const marks = Array.from({ length: end - first }, (_, index) => core.doubtMark(first + index));
-    const hashes = await hashRange(members, offset, length, REGION_BYTES);
+    const hashes = isJoining ? [] : await hashRange(this.context, members, offset, length, REGION_BYTES);
     for (let region = first; region < end; region++) {
       if (!core.isInDoubt(region)) continue;
-      if (!sameBlock(hashes, region - first)) await this.copyRegion(region);
+      if (isJoining || !sameBlock(hashes, region - first)) await this.copyRegion(region);
       // A write that failed meanwhile may have made the members different again: left for the next pass.
       if (core.doubtMark(region) === marks[region - first]) core.clearDoubt(region);
     }
@@ -183,6 +186,7 @@ export class DoubtSettling {
 
 /** Hashes of one range on each of the replicas. */
 export async function hashRange(
+  context: VolumeContext,
   replicas: readonly ReplicaEntry[],
   offset: number,
   length: number,
@@ -191,7 +195,9 @@ export async function hashRange(
   const request = { offset, length, blockSize };
   return Promise.all(
     replicas.map(async (entry) => {
-      const { hashes } = await entry.client.RangeHash(request, { timeoutMs: RANGE_HASH_TIMEOUT_MS });
+      const { hashes } = await whileAnswering(context, entry, (options) =>
+        entry.client.RangeHash(request, { ...options, timeoutMs: RANGE_HASH_TIMEOUT_MS }),
+      );
       if (hashes.length !== Math.ceil(length / blockSize) * HASH_BYTES) {
         throw new Error(`replica ${entry.name} answered ${hashes.length} bytes of hashes`);
       }

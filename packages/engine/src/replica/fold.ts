@@ -62,7 +62,7 @@ async function copyExtents(
       const end = Math.min(Math.ceil((pairs[i * 2 + 1] as number) / BLOCK_BYTES) * BLOCK_BYTES, sizeBytes);
       for (let piece = start; piece < end; piece += COPY_PIECE_BYTES) {
         const length = Math.min(COPY_PIECE_BYTES, end - piece);
-        await copyPiece(source, target, buffer, length, piece);
+        await copyPiece(source, target, buffer, length, piece, () => onProgress(Math.floor((piece / sizeBytes) * 100)));
         sinceWriteback += length;
         onProgress(Math.floor(((piece + length) / sizeBytes) * 100));
       }
@@ -83,8 +83,10 @@ async function copyPiece(
   buffer: Buffer,
   length: number,
   offset: number,
+  mayWrite: () => void,
 ): Promise<void> {
   const got = await source.read(buffer, 0, length, offset);
+  mayWrite();
   if (got < length) buffer.fill(0, got, length);
   if (buffer.compare(ZEROS, 0, length, 0, length) === 0) target.zero(offset, length);
   else await target.writeLater(buffer, 0, length, offset);

@@ -18,6 +18,8 @@ export interface OpenOptions {
   /** opens the backing file; null: none */
   readonly openBacking: (() => Promise<Layer>) | null;
   readonly log: (text: string) => void;
+  /** A sync failed: nobody knows what of the writes before is on the disk. */
+  readonly onSyncFailure: () => void;
 }
 
 export class OpenReplica {
@@ -62,6 +64,7 @@ export class OpenReplica {
       if (this.fault !== null) throw new Error(this.fault);
       await this.volume.sync();
     } catch (error) {
+      if (this.fault === null) this.options.onSyncFailure();
       this.fail(error instanceof Error ? error.message : String(error));
       throw error;
     }

@@ -82,7 +82,8 @@ function removedInOrder(replica: OpenReplica): string[] {
 /** Purges a replica; `onProgress` gets 0 to 100. */
 export async function purge(server: ReplicaServer, onProgress: (percent: number) => void): Promise<void> {
   await markSystemSnapshots(server);
-  const names = removedInOrder(opened(server));
+  const replica = opened(server);
+  const names = removedInOrder(replica);
   const total = names.length;
   let processed = 0;
   for (const name of names) {
@@ -92,8 +93,8 @@ export async function purge(server: ReplicaServer, onProgress: (percent: number)
       if (actions.some((action) => isKept(server, action))) continue;
       for (const action of actions) {
         await execute(server, action, (percent) => {
-          // A folder that was given up may be another process's by now.
-          opened(server);
+          // A folder that was given up may be another process's by now, and who opened it anew knows nothing of this.
+          if (opened(server) !== replica) throw new Error('the replica was opened anew');
           onProgress(Math.min(Math.floor(((processed - 1) / total + percent / (total * 100)) * 100), 100));
         });
       }

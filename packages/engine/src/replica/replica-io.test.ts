@@ -1,6 +1,17 @@
 import { describe, expect, it, vi } from 'vitest';
+import type { MembershipRecord } from './replica-state.ts';
 import { MemoryFolder } from '../../test/memory-folder.ts';
 import { startTestReplica, volumeOf } from '../../test/replica-fixture.ts';
+
+const RECORD: MembershipRecord = {
+  epoch: 1,
+  count: 1,
+  members: ['r'],
+  size: 1 << 20,
+  chain: [],
+  bases: [],
+  decided: false,
+};
 
 describe('flushes and changes of the chain', () => {
   it('never overlap, also when flushes wait for one another', async () => {
@@ -55,6 +66,23 @@ describe('flushes and changes of the chain', () => {
       return Promise.resolve();
     });
     expect(synced).toHaveBeenCalledTimes(1);
+  });
+
+  it('that fail are known to the next process, too', async () => {
+    const folder = new MemoryFolder();
+    const replica = await startTestReplica(folder);
+    await replica.server.create(1 << 20);
+    await replica.server.openEpoch(1, 'e');
+    await replica.server.storeMembership({ ...RECORD });
+    expect(replica.server.lastBootId).toBe('boot-1');
+    vi.spyOn(volumeOf(replica), 'sync').mockRejectedValueOnce(new Error('EIO'));
+    await expect(replica.io.flush()).rejects.toThrow('EIO');
+    await replica.server.serial(() => Promise.resolve());
+    const next = await startTestReplica(folder);
+    expect(next.server.lastBootId).not.toBe('boot-1');
+    await next.server.openEpoch(2, 'e');
+    await next.server.storeMembership({ ...RECORD, epoch: 2 });
+    expect(next.server.lastBootId).toBe('boot-1');
   });
 
   it('end only when the layers are synced that another sync has begun with', async () => {

@@ -194,6 +194,8 @@ export class ReplicaServer {
 
   /** Stores a record that an engine proposes; the caller has checked its generation. */
   async storeMembership(record: MembershipRecord): Promise<void> {
+    const fault = this.io.open?.fault ?? null;
+    if (fault !== null) throw rpcError(Code.FailedPrecondition, fault);
     await this.state.setMembership(record, this.options.bootId);
     this.storedGeneration = generationOf(record);
   }
@@ -306,6 +308,11 @@ export class ReplicaServer {
       regions: io.regions,
       openBacking: this.options.openBacking,
       log,
+      onSyncFailure: () => {
+        this.serial(() => this.state.noteSyncFailure()).catch((error: unknown) =>
+          log(`that a sync failed could not be noted: ${messageOf(error)}`),
+        );
+      },
     };
     const { backingFilePath } = this.options;
     const replica = await openReplica(openOptions, { ...this.meta, backingFilePath });
@@ -446,11 +453,11 @@ export class ReplicaServer {
 
   /** Reads the folder again, after files were brought in. */
   reload(): Promise<void> {
-    return this.change((replica) => reloadReplica(replica, replica.meta));
+    return this.change((replica) => reloadReplica(replica, replica.meta), true);
   }
 
   removeDisk(name: string, isForced: boolean): Promise<void> {
-    return this.change((replica) => removeDisk(replica, name, isForced));
+    return this.change((replica) => removeDisk(replica, name, isForced), true);
   }
 
   replaceDisk(target: string, source: string): Promise<void> {

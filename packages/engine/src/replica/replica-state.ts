@@ -39,6 +39,9 @@ interface StateContent {
   readonly writtenZeros: boolean;
 }
 
+/** In the place of a boot id; no host has this one. */
+const SYNC_FAILED = 'sync-failed';
+
 const EMPTY: StateContent = {
   epoch: 0,
   engineName: '',
@@ -217,6 +220,14 @@ export class ReplicaState {
   /** A new record, under which the replica's present content counts. */
   async setMembership(membership: MembershipRecord, bootId: string): Promise<void> {
     await this.save({ membership, bootId, ...(await this.identity()) });
+  }
+
+  /**
+   * A sync failed: a kernel reports that once and takes the pages for clean, so another process that opens the files sees nothing
+   * of it. Like a host that started anew, until a record counts on the replica again.
+   */
+  async noteSyncFailure(): Promise<void> {
+    if (this.content.membership !== null) await this.save({ bootId: SYNC_FAILED, ...(await this.identity()) });
   }
 
   /** The stored record without its bases. */

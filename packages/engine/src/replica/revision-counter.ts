@@ -2,7 +2,7 @@
  * `revision.counter`: number of writes and unmaps, decimal text in a block of 4096 bytes. Written before the answers
  * of the writes that it counts are sent, so it never falls behind what was acknowledged.
  */
-import type { DataFile, Folder } from '../io/disk.ts';
+import { replaceFile, type DataFile, type Folder } from '../io/disk.ts';
 import { BLOCK_BYTES } from '../limits.ts';
 import { MalformedFileError } from './metadata.ts';
 
@@ -23,11 +23,10 @@ export class RevisionCounter {
   }
 
   static async open(folder: Folder): Promise<RevisionCounter> {
-    if ((await folder.stat(REVISION_FILE)) === null) {
-      const fresh = Buffer.alloc(BLOCK_BYTES);
-      fresh.write('0');
-      await folder.writeSmall(REVISION_FILE, fresh);
-      await folder.sync();
+    // An empty one is what a crash left of one that was being made.
+    const found = await folder.stat(REVISION_FILE);
+    if (found === null || found.sizeBytes === 0) {
+      await replaceFile(folder, REVISION_FILE, '0'.padEnd(BLOCK_BYTES, '\0'));
     }
     const file = await folder.open(REVISION_FILE, 'write');
     const block = Buffer.alloc(BLOCK_BYTES);
