@@ -2,6 +2,7 @@
  * The story that must work: a volume of three replicas in use that loses a replica, a node and its engine, and still
  * holds every byte. What uses it, a file system or a client that knows its blocks, is the medium.
  */
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { at } from '../kube.ts';
 import { inventory, replicaFolders } from '../leftovers.ts';
@@ -24,10 +25,12 @@ import {
 import { waitFor } from '../wait.ts';
 import { GIB, type Medium, type Step, type StoryContext, type StoryWriter, type Tenant } from './context.ts';
 
+/** `/dev/longhorn` is the machine's: another run of the story there at the same time has volumes of other names */
+const RUN = randomBytes(3).toString('hex');
 /** the volume of three replicas, on node-1 */
-const STORY = 'story';
+const STORY = `story-${RUN}`;
 /** the volume of two replicas, on node-2 */
-const PAIR = 'pair';
+const PAIR = `pair-${RUN}`;
 
 /** A rebuild begins within this time after the loss of a replica. */
 const REBUILD_BEGINS_MS = 10_000;

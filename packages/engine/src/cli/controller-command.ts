@@ -1,8 +1,8 @@
 /** `longhorn controller VOLUME`: validates the flags and runs the engine. */
 import type { EngineOptions } from '../controller/volume-context.ts';
 import { parseKnownRecord } from '../membership/record.ts';
-import { chooseDriver, frontendOpener, type BlockdevDriver } from './engine-frontends.ts';
 import { assertFrontendName } from '../frontend/frontend.ts';
+import { chooseDriver, frontendOpener, type BlockdevDriver } from './engine-frontends.ts';
 import { stderrLog } from './stderr-log.ts';
 
 /** The command's flags, as commander names them. */

@@ -23,6 +23,7 @@ export function frontendOpener(options: FrontendOptions): OpenFrontend {
   return async (name, context, onLost) => {
     const { core } = context;
     const { volumeName } = context.options;
+    const allocation = allocationOf(context);
     assertFrontendName(name);
     if (name === 'socket') {
       const { openSocketFrontend } = await import('../frontend/socket/socket-frontend.ts');
@@ -33,7 +34,6 @@ export function frontendOpener(options: FrontendOptions): OpenFrontend {
       const { openNbdFrontend } = await import('../frontend/nbd/nbd-frontend.ts');
       const { bindAddress } = await import('@longhorn/shared-types/grpc/address');
       const listen = bindAddress(options.nbdListen === '' ? ':0' : options.nbdListen, options.podIp);
-      const allocation = allocationOf(context);
       return openNbdFrontend({ target: core, exportName: volumeName, listen, allocation });
     }
     if (name === 'tgt-iscsi') return openIscsi(options, core, volumeName);
@@ -49,7 +49,6 @@ export function frontendOpener(options: FrontendOptions): OpenFrontend {
     const { nbdSessionLeft, newNbdSession } = await import('../frontend/nbd/nbd-session.ts');
     const unixPath =
       nbdSessionLeft(volumeName, options.runDir) ?? newNbdSession(volumeName, options.runDir, context.options.epoch);
-    const allocation = allocationOf(context);
     return openNbdFrontend({ target: core, exportName: volumeName, listen: { unixPath }, allocation });
   };
 }

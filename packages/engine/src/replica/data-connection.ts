@@ -392,8 +392,7 @@ export class DataConnection {
     await this.io.markChainRemoved?.();
     const { gate } = this.io;
     let freed = 0;
-    while (gate.isClosed) await new Promise<void>((resolve) => gate.whenOpen(resolve));
-    gate.enter();
+    await gate.enterWhenOpen();
     try {
       for (let at = offset; at < offset + size;) {
         const { open } = this.io;

@@ -62,9 +62,9 @@ async function copyExtents(
       const end = Math.min(Math.ceil((pairs[i * 2 + 1] as number) / BLOCK_BYTES) * BLOCK_BYTES, sizeBytes);
       for (let piece = start; piece < end; piece += COPY_PIECE_BYTES) {
         const length = Math.min(COPY_PIECE_BYTES, end - piece);
-        await copyPiece(source, target, buffer, length, piece, () => onProgress(Math.floor((piece / sizeBytes) * 100)));
+        const percent = Math.floor(((piece + length) / sizeBytes) * 100);
+        await copyPiece(source, target, buffer, length, piece, () => onProgress(percent));
         sinceWriteback += length;
-        onProgress(Math.floor(((piece + length) / sizeBytes) * 100));
       }
       if (sinceWriteback >= COPY_WRITEBACK_BYTES) {
         await target.startWriteback();

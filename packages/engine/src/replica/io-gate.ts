@@ -17,6 +17,12 @@ export class IoGate {
     this.running++;
   }
 
+  /** As {@link enter}, once the gate is open. */
+  async enterWhenOpen(): Promise<void> {
+    while (this.isClosed) await new Promise<void>((resolve) => this.whenOpen(resolve));
+    this.enter();
+  }
+
   leave(): void {
     this.running--;
     if (this.running > 0) return;

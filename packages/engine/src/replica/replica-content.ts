@@ -52,7 +52,9 @@ export function headExtents(server: ReplicaServer): Uint8Array {
  */
 export function allocation(server: ReplicaServer, offset: number, length: number, runsMax: number): number[] {
   const { volume } = opened(server);
-  checkAllocation(volume.sizeBytes, offset, length, runsMax);
+  checkCount('length', length, ALLOCATION_BYTES_MAX);
+  checkCount('runsMax', runsMax, ALLOCATION_RUNS_MAX);
+  checkRange(volume.sizeBytes, offset, length);
   const { index } = volume;
   const end = offset + length;
   const runs: number[] = [];
@@ -71,25 +73,13 @@ export function allocation(server: ReplicaServer, offset: number, length: number
 const outOfBounds = (field: string, value: number, rule: string): Error =>
   rpcError(Code.InvalidArgument, `${field} ${value}: ${rule}`);
 
-function checkAllocation(sizeBytes: number, offset: number, length: number, runsMax: number): void {
-  if (length <= 0 || length > ALLOCATION_BYTES_MAX)
-    throw outOfBounds('length', length, `must be 1 to ${ALLOCATION_BYTES_MAX}`);
-  if (runsMax <= 0 || runsMax > ALLOCATION_RUNS_MAX)
-    throw outOfBounds('runsMax', runsMax, `must be 1 to ${ALLOCATION_RUNS_MAX}`);
-  checkRange(sizeBytes, offset, length);
+function checkCount(field: string, value: number, most: number): void {
+  if (value <= 0 || value > most) throw outOfBounds(field, value, `must be 1 to ${most}`);
 }
 
 function checkRange(sizeBytes: number, offset: number, length: number): void {
   if (offset < 0 || offset + length > sizeBytes)
     throw outOfBounds('offset', offset, `the range ends beyond the volume (${sizeBytes})`);
-}
-
-function checkRangeHash(sizeBytes: number, offset: number, length: number, blockSize: number): void {
-  if (blockSize <= 0 || blockSize > RANGE_HASH_PIECE_BYTES)
-    throw outOfBounds('blockSize', blockSize, `must be 1 to ${RANGE_HASH_PIECE_BYTES}`);
-  if (length <= 0 || length > RANGE_HASH_BYTES_MAX)
-    throw outOfBounds('length', length, `must be 1 to ${RANGE_HASH_BYTES_MAX}`);
-  checkRange(sizeBytes, offset, length);
 }
 
 /** The first 16 bytes of SHA-256 of each block of the range, as reads return it; the last block may be short. */
@@ -100,7 +90,9 @@ export async function rangeHash(
   blockSize: number,
 ): Promise<Buffer> {
   const { volume } = opened(server);
-  checkRangeHash(volume.sizeBytes, offset, length, blockSize);
+  checkCount('blockSize', blockSize, RANGE_HASH_PIECE_BYTES);
+  checkCount('length', length, RANGE_HASH_BYTES_MAX);
+  checkRange(volume.sizeBytes, offset, length);
   const hashes = Buffer.alloc(Math.ceil(length / blockSize) * HASH_BYTES);
   const zeros = new ZeroHashes();
   const pieceBytes = Math.floor(RANGE_HASH_PIECE_BYTES / blockSize) * blockSize;
@@ -144,8 +136,7 @@ class ZeroHashes {
 
 async function readMerged(server: ReplicaServer, into: Buffer, length: number, offset: number): Promise<void> {
   const { gate } = server.io;
-  while (gate.isClosed) await new Promise<void>((resolve) => gate.whenOpen(resolve));
-  gate.enter();
+  await gate.enterWhenOpen();
   try {
     await opened(server).volume.read(into, 0, length, offset);
   } finally {

@@ -85,7 +85,7 @@ export function decideDeletedMembers(world: VolumeWorld, draft: VolumeDraft): Me
   }
   const gone = new Set(removable.map((replica) => replica.metadata.name));
   return decidedRecord(
-    engine,
+    nextEpoch(engine),
     membership.members.filter((name) => !gone.has(name)),
   );
 }
@@ -106,11 +106,14 @@ function blockDeletion(draft: VolumeDraft, name: string, hasOthers: boolean, isR
 }
 
 /**
- * A record above every one that any engine may have written: of an epoch that none was given. The control plane's copy
- * may lag behind the replicas', so a higher count in a known epoch would not do.
+ * The epoch of a record above every one that any engine may have written: one that none was given. The control plane's
+ * copy may lag behind the replicas', so a higher count in a known epoch would not do.
  */
-function decidedRecord(engine: Engine, members: readonly string[]): Membership {
-  const epoch = Math.max(engine.spec.epoch, engine.status.currentEpoch, engine.status.membership?.epoch ?? 0) + 1;
+function nextEpoch(engine: Engine): number {
+  return Math.max(engine.spec.epoch, engine.status.currentEpoch, engine.status.membership?.epoch ?? 0) + 1;
+}
+
+function decidedRecord(epoch: number, members: readonly string[]): Membership {
   return { epoch, count: 1, members: members.toSorted(), decided: true };
 }
 
@@ -133,7 +136,7 @@ export function decideForcedStart(world: VolumeWorld, draft: VolumeDraft): Membe
     delete volume.metadata.annotations[OWN_ANNOTATION.forceStartFrom];
     // Only the epoch was stored, not the record; nothing else has been started since.
     const isHalfDone = engine.spec.epoch === before && (engine.status.membership?.epoch ?? 0) < before;
-    return isHalfDone ? { epoch: before, count: 1, members: names.toSorted(), decided: true } : null;
+    return isHalfDone ? decidedRecord(before, names) : null;
   }
   const unknown = names.filter((text) => !draft.replicas.some(({ metadata }) => metadata.name === text));
   if (names.length === 0 || unknown.length > 0) {
@@ -157,7 +160,7 @@ export function decideForcedStart(world: VolumeWorld, draft: VolumeDraft): Membe
     return null;
   }
   delete volume.metadata.annotations[OWN_ANNOTATION.forceStartFrom];
-  const record = decidedRecord(engine, names);
+  const record = decidedRecord(nextEpoch(engine), names);
   engine.metadata.annotations[OWN_ANNOTATION.forcedStart] = `${wish}@${record.epoch}`;
   return record;
 }
