@@ -67,6 +67,12 @@ export async function rest(method: 'GET' | 'POST', path: string, body: object = 
   return JSON.parse(await kubectl(args, method === 'GET' ? '' : JSON.stringify(body))) as unknown;
 }
 
+/** Gives one of our settings a value. */
+export async function setSetting(name: string, value: string): Promise<void> {
+  const patch = JSON.stringify({ value });
+  await kubectl(['patch', 'settings.longhorn.io', name, '--namespace', NAMESPACE, '--type=merge', '--patch', patch]);
+}
+
 /** Waits until a probe of objects holds; the deadline's message ends with what was seen. */
 export function until<T>(
   what: string,

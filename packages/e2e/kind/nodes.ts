@@ -41,6 +41,16 @@ export async function checkNodes(): Promise<void> {
   }
 }
 
+/** Ends a node as a loss of power does: no process is told. */
+export async function cutPower(node: string): Promise<void> {
+  await run('docker', ['kill', node]);
+}
+
+/** Starts a node that was ended. */
+export async function powerOn(node: string): Promise<void> {
+  await run('docker', ['start', node], { timeoutMs: 60_000 });
+}
+
 /** Process ids on a node whose command line has all these words. */
 export async function processesOf(node: string, ...words: readonly string[]): Promise<number[]> {
   const lines = (await onNode(node, PROCESS_LIST)).split('\n');

@@ -1,6 +1,6 @@
 /** Claims and pods that the tests make. */
 import { at } from '../src/kube.ts';
-import { get, kubectl, until, type KubeObject } from './kubectl.ts';
+import { get, kubectl, list, until, type KubeObject } from './kubectl.ts';
 import { WORKLOAD_IMAGE } from './images.ts';
 
 export interface ClaimOptions {
@@ -63,6 +63,38 @@ export function podSpec(claims: Readonly<Record<string, 'file system' | 'block'>
     ],
     volumes: names.map((name) => ({ name, persistentVolumeClaim: { claimName: name } })),
   };
+}
+
+/** A Deployment of one such pod, which leaves a lost node after `tolerationSeconds`. */
+export function deployment(
+  name: string,
+  claims: Readonly<Record<string, 'file system' | 'block'>>,
+  { tolerationSeconds }: { tolerationSeconds: number },
+): object {
+  const leave = (key: string): object => ({ key, operator: 'Exists', effect: 'NoExecute', tolerationSeconds });
+  const tolerations = [leave('node.kubernetes.io/not-ready'), leave('node.kubernetes.io/unreachable')];
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name },
+    spec: {
+      replicas: 1,
+      strategy: { type: 'Recreate' },
+      selector: { matchLabels: { app: name } },
+      template: { metadata: { labels: { app: name } }, spec: { ...podSpec(claims), tolerations } },
+    },
+  };
+}
+
+/** The newest pod of a Deployment that is not being deleted; waits for it. */
+export function podOf(namespace: string, name: string): Promise<KubeObject> {
+  return until(`deployment ${name} has a pod`, 120_000, async () => {
+    const pods = (await list('pods', namespace)).filter(
+      (each) => at(each, 'metadata.labels.app') === name && at(each, 'metadata.deletionTimestamp') === undefined,
+    );
+    const created = (each: KubeObject): string => String(at(each, 'metadata.creationTimestamp'));
+    return pods.toSorted((a, b) => (created(a) < created(b) ? 1 : -1))[0] ?? null;
+  });
 }
 
 const conditionIsTrue = (object: KubeObject | null, type: string): boolean => {

@@ -270,6 +270,18 @@ function wireNodes({ datastore }: ControllerContext, queues: Queues): void {
       allOn(manager.spec.nodeID);
     }
   });
+  // What else there is of a volume decides whether its replica leaves a node that is drained.
+  const drained = (): void => {
+    for (const { metadata, unschedulable } of datastore.kubeNodes.list())
+      if (unschedulable) queues.node.add(metadata.name);
+  };
+  onEach(stores.Replica, drained);
+  stores.Replica.onChange((current, previous) => {
+    const replica = current ?? previous;
+    if (replica !== null && (replica.spec.evictionRequested || previous?.spec.evictionRequested === true))
+      queues.attachment.add(replica.spec.volumeName);
+  });
+  onEach(datastore.budgets, drained);
   onEach(datastore.kubeNodes, ({ metadata }) => {
     queues.node.add(metadata.name);
     for (const { metadata: attachment } of stores.VolumeAttachment.list()) queues.attachment.add(attachment.name);

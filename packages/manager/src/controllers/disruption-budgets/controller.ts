@@ -6,9 +6,10 @@ import { API_VERSION, type InstanceManager, type Replica } from '@longhorn/share
 import { CORE_RESOURCES } from '../../datastore/core-kinds.ts';
 import { isAlreadyExists, isNotFound, type RawObject } from '../../datastore/kube-transport.ts';
 import { done, type Outcome } from '../../reconcile/outcome.ts';
-import { instanceManagerOf, responsible, settingsOf, type ControllerContext } from '../context.ts';
+import { responsible, settingsOf, type ControllerContext } from '../context.ts';
 import { instanceManagerLabels } from '../instance-managers/pod.ts';
 import { planBudget, type BudgetFacts, type BudgetStep, type ReplicaOnNode } from './plan.ts';
+import { hasProtectedReplicaElsewhere } from './protection.ts';
 
 /** Sidecars without which a volume in use cannot move. */
 export const CSI_BUDGETS = ['csi-attacher', 'csi-provisioner'] as const;
@@ -51,23 +52,13 @@ function budgetFacts(context: ControllerContext, { spec }: InstanceManager): Bud
   };
 }
 
-function onNode(context: ControllerContext, { spec, status }: Replica): ReplicaOnNode {
-  const twins = context.datastore.stores.Replica.byIndex('volume', spec.volumeName);
+function onNode(context: ControllerContext, replica: Replica): ReplicaOnNode {
+  const { spec, status } = replica;
   return {
     isStopped: status.currentState === 'stopped',
     isUnused: spec.healthyAt === '' && spec.failedAt === '',
-    hasProtectedTwin: twins.some((twin) => twin.spec.nodeID !== spec.nodeID && isProtected(context, twin)),
+    hasProtectedTwin: hasProtectedReplicaElsewhere(context, replica),
   };
-}
-
-/** A healthy replica whose node stays and whose instance manager a budget keeps. */
-function isProtected(context: ControllerContext, replica: Replica): boolean {
-  const { spec, metadata } = replica;
-  if (spec.healthyAt === '' || spec.failedAt !== '' || metadata.deletionTimestamp !== null) return false;
-  const { kubeNodes, budgets } = context.datastore;
-  if (kubeNodes.get(spec.nodeID)?.unschedulable !== false) return false;
-  const manager = instanceManagerOf(context, replica);
-  return manager?.status.currentState === 'running' && budgets.get(manager.metadata.name) !== null;
 }
 
 async function act(

@@ -15,9 +15,11 @@ import type { Pod } from '../../datastore/core-kinds.ts';
 import { done, type Outcome } from '../../reconcile/outcome.ts';
 import { findCondition } from '../conditions.ts';
 import { recordAll, settingsOf, type ControllerContext } from '../context.ts';
+import { hasProtectedReplicaElsewhere } from '../disruption-budgets/protection.ts';
 import { instanceManagerLabels } from '../instance-managers/pod.ts';
 import { nodeIsUnavailable } from '../ownership.ts';
 import { DiskMonitor } from './disk-monitor.ts';
+import { decideEviction, type Eviction } from './eviction.ts';
 import { planNode, type NodeWorld } from './plan.ts';
 
 const COMPONENT = 'longhorn-node-controller';
@@ -58,12 +60,15 @@ export class NodeController {
     const outcome: Outcome = plan.requeueAtMs === null ? done : { kind: 'waiting', untilMs: plan.requeueAtMs };
     // A node that is well speaks for itself.
     if (name !== me && ready?.status === 'True') return outcome;
+    const evictions = name === me ? this.#evictions(plan.node) : [];
+    if (name === me)
+      plan.node.status.autoEvicting = evictions.some(({ eviction }) => eviction.reason === 'EvictionAutomatic');
     const stored = await datastore.saveStatus('Node', node, plan.node);
     recordAll(this.#context, COMPONENT, stored, plan.events);
     if (ready?.reason === 'KubernetesNodeGone') await this.#forgetNode(stored);
     if (name !== me) return outcome;
     await this.#ensureInstanceManager(stored);
-    await this.#markEvictions(stored);
+    await this.#markEvictions(stored, evictions);
     return outcome;
   }
 
@@ -149,28 +154,44 @@ export class NodeController {
     await datastore.create('InstanceManager', manager);
   }
 
-  /** Replicas of a node or disk that a person wants emptied. */
-  async #markEvictions(node: Node): Promise<void> {
+  /** Replicas on the disks of this node, and whether they are to leave. */
+  #evictions(node: Node): EvictionOnDisk[] {
     const { datastore } = this.#context;
-    for (const [diskName, status] of Object.entries(node.status.diskStatus)) {
-      const wanted = node.spec.evictionRequested || (node.spec.disks[diskName]?.evictionRequested ?? false);
-      for (const replica of datastore.stores.Replica.byIndex('disk', status.diskUUID)) {
-        if (replica.spec.evictionRequested === wanted || replica.metadata.deletionTimestamp !== null) continue;
-        await datastore.update('Replica', replica.metadata.name, (present) => {
-          if (present.spec.evictionRequested === wanted) return null;
-          present.spec.evictionRequested = wanted;
-          return present;
-        });
-        const { name } = replica.metadata;
-        const where = `from node ${node.metadata.name} and disk ${diskName}`;
-        this.#context.events.record(COMPONENT, replica, {
-          type: 'Normal',
-          reason: wanted ? 'EvictionUserRequested' : 'EvictionCanceled',
-          message: `${wanted ? 'Requesting' : 'Cancelling'} replica ${name} eviction ${where}`,
-        });
-      }
+    const policy = settingsOf(this.#context).get('node-drain-policy');
+    const isCordoned = datastore.kubeNodes.get(node.metadata.name)?.unschedulable ?? null;
+    return Object.entries(node.status.diskStatus).flatMap(([disk, { diskUUID }]) => {
+      const isRequested = node.spec.evictionRequested || (node.spec.disks[disk]?.evictionRequested ?? false);
+      return datastore.stores.Replica.byIndex('disk', diskUUID).map((replica) => {
+        const hasProtectedTwin = hasProtectedReplicaElsewhere(this.#context, replica);
+        return { replica, disk, eviction: decideEviction({ isRequested, isCordoned, policy, hasProtectedTwin }) };
+      });
+    });
+  }
+
+  async #markEvictions(node: Node, evictions: readonly EvictionOnDisk[]): Promise<void> {
+    const { datastore, events } = this.#context;
+    for (const { replica, disk, eviction } of evictions) {
+      const { isWanted, reason } = eviction;
+      if (replica.spec.evictionRequested === isWanted || replica.metadata.deletionTimestamp !== null) continue;
+      await datastore.update('Replica', replica.metadata.name, (present) => {
+        if (present.spec.evictionRequested === isWanted) return null;
+        present.spec.evictionRequested = isWanted;
+        return present;
+      });
+      const { name } = replica.metadata;
+      events.record(COMPONENT, replica, {
+        type: 'Normal',
+        reason,
+        message: `${isWanted ? 'Requesting' : 'Cancelling'} replica ${name} eviction from node ${node.metadata.name} and disk ${disk}`,
+      });
     }
   }
+}
+
+interface EvictionOnDisk {
+  replica: Replica;
+  disk: string;
+  eviction: Eviction;
 }
 
 function managerPodOn(pods: readonly Pod[]): Pod | null {

@@ -1,7 +1,11 @@
 /** Carries out the plan of an attachment: the volume's spec first, then the attachment itself. */
+import type { Volume } from '@longhorn/shared-types';
 import { done, type Outcome } from '../../reconcile/outcome.ts';
 import { recordAll, settingsOf, type ControllerContext } from '../context.ts';
-import { planAttachment } from './plan.ts';
+import { observeVolume } from '../volume/observe.ts';
+import { searchPlaces } from '../volume/placement.ts';
+import { isDeleting, newDraft } from '../volume/world.ts';
+import { planAttachment, type AttachmentWorld } from './plan.ts';
 
 const COMPONENT = 'longhorn-volume-attachment-controller';
 
@@ -23,6 +27,7 @@ export async function reconcileAttachment(context: ControllerContext, name: stri
     copies: datastore.stores.Volume.byIndex('source', volume.metadata.name).filter(
       ({ metadata }) => metadata.deletionTimestamp === null,
     ),
+    eviction: evictionOf(context, volume),
     cordonedNodes: new Set(cordoned.map(({ metadata }) => metadata.name)),
     detachesCordoned: settingsOf(context).get('detach-manually-attached-volumes-when-cordoned'),
   });
@@ -30,4 +35,12 @@ export async function reconcileAttachment(context: ControllerContext, name: stri
   const stored = await datastore.save('VolumeAttachment', attachment, plan.attachment);
   recordAll(context, COMPONENT, stored, plan.events);
   return plan.requeueAtMs === null ? done : { kind: 'waiting', untilMs: plan.requeueAtMs };
+}
+
+function evictionOf(context: ControllerContext, volume: Volume): AttachmentWorld['eviction'] {
+  const replicas = context.datastore.stores.Replica.byIndex('volume', volume.metadata.name);
+  if (!replicas.some((replica) => replica.spec.evictionRequested && !isDeleting(replica))) return 'none';
+  const world = observeVolume(context, volume, new Map());
+  const { candidates } = searchPlaces(world, newDraft(world), { hardNodeAffinity: '' });
+  return candidates.length > 0 ? 'possible' : 'no place';
 }

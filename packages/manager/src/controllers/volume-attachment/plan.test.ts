@@ -20,6 +20,7 @@ function plan(
     grows: boolean;
     clone: { dataSource: string; state: string; next?: string };
     copies: { name: string; state: string; next?: string }[];
+    eviction: 'none' | 'possible' | 'no place';
   }> = {},
   cordoned: string[] = [],
   detaches = false,
@@ -57,6 +58,7 @@ function plan(
     copies: (volume.copies ?? []).map(({ name, state, next }) =>
       cloned(newObject('Volume', 'ns', name), 'vol://v', state, next),
     ),
+    eviction: volume.eviction ?? 'none',
     cordonedNodes: new Set(cordoned),
     detachesCordoned: detaches,
   });
@@ -64,6 +66,12 @@ function plan(
 
 const csi = (node: string, id = 'c'): Ticket => ({ id, type: 'csi-attacher', node, disableFrontend: 'false' });
 const api = (node: string, id = 'a'): Ticket => ({ id, type: 'longhorn-api', node });
+const eviction = (node: string): Ticket => ({
+  id: 'volume-eviction-controller-v',
+  type: 'volume-eviction-controller',
+  node,
+  disableFrontend: 'any',
+});
 const snapshot = (node: string): Ticket => ({ id: 's', type: 'snapshot-controller', node, disableFrontend: 'any' });
 
 describe('where a volume is to be', () => {
@@ -87,6 +95,15 @@ describe('where a volume is to be', () => {
     ],
     ['away from a cordoned node when that is set', plan([api('n1')], attached('n1'), ['n1'], true), ''],
     ['on a cordoned node otherwise', plan([api('n1')], attached('n1'), ['n1'], false), 'n1'],
+    ['attached while its replicas move', plan([], { eviction: 'possible' }), 'owner'],
+    ['nowhere while they have no place to move to', plan([], { eviction: 'no place' }), ''],
+    ['attached while the last place is taken by the move', plan([eviction('n1')], { eviction: 'no place' }), 'owner'],
+    ['nowhere after the move', plan([eviction('n1')], attached('n1')), ''],
+    [
+      'away when only a move holds it and a workload waits',
+      plan([eviction('owner'), csi('n2')], { ...attached('owner'), eviction: 'possible' }),
+      '',
+    ],
   ];
   it.each(cases)('%s', (_name, { volume }, expected) => {
     expect(volume.spec.nodeID).toBe(expected);

@@ -26,8 +26,9 @@ const PRIORITIES: Record<string, number> = {
 };
 const EXPANSION = 'volume-expansion-controller';
 const CLONE = 'volume-clone-controller';
+const EVICTION = 'volume-eviction-controller';
 /** A workload elsewhere comes first: what these do is done there or later. A copy goes on from what is there. */
-const INTERRUPTIBLE = ['snapshot-controller', 'backup-controller', CLONE];
+const INTERRUPTIBLE = ['snapshot-controller', 'backup-controller', CLONE, EVICTION];
 const WORKLOAD = ['csi-attacher', 'longhorn-api', 'share-manager-controller'];
 
 export interface AttachmentWorld {
@@ -36,6 +37,8 @@ export interface AttachmentWorld {
   attachment: VolumeAttachment;
   /** Volumes that are copies of this one and not complete. */
   copies: readonly Volume[];
+  /** Whether replicas are to leave their disks, and if so, whether there is a place for one more. */
+  eviction: 'none' | 'possible' | 'no place';
   /** Kubernetes nodes that are cordoned. */
   cordonedNodes: ReadonlySet<string>;
   detachesCordoned: boolean;
@@ -59,6 +62,7 @@ export function planAttachment(world: AttachmentWorld): AttachmentPlan {
   leaveCordonedNodes(world, plan);
   keepExpansionTicket(plan);
   keepCloneTickets(world, plan);
+  keepEvictionTicket(world, plan);
   const tickets = ticketsOf(plan, world.nowMs);
   if (mustDetach(plan, tickets))
     Object.assign(plan.volume.spec, { nodeID: '', disableFrontend: false, lastAttachedBy: '' });
@@ -136,6 +140,26 @@ function keepCloneTickets({ copies, nowMs }: AttachmentWorld, plan: AttachmentPl
     return [id, { id, type: CLONE, nodeID, parameters, generation: present?.generation ?? 0 }];
   });
   attachment.spec.attachmentTickets = Object.fromEntries([...kept, ...tickets]);
+}
+
+/** A volume that nobody uses is attached while its replicas move; for nothing it is not. */
+function keepEvictionTicket({ eviction }: AttachmentWorld, { attachment, volume }: AttachmentPlan): void {
+  const id = attachmentTicketId(EVICTION, volume.metadata.name);
+  const { [id]: present, ...others } = attachment.spec.attachmentTickets;
+  if (eviction === 'none') {
+    if (present !== undefined) attachment.spec.attachmentTickets = others;
+    return;
+  }
+  // The place that a replica moves to is no place for another: what has begun is not given up.
+  const nodeID = volume.status.ownerID || (present?.nodeID ?? '');
+  if (nodeID === '' || present?.nodeID === nodeID || (present === undefined && eviction === 'no place')) return;
+  attachment.spec.attachmentTickets[id] = {
+    id,
+    type: EVICTION,
+    nodeID,
+    parameters: { disableFrontend: 'any' },
+    generation: present?.generation ?? 0,
+  };
 }
 
 /** Whether the volume is attached in the way that the ticket asks for. */
