@@ -55,6 +55,11 @@ export class LogWriter {
     this.lastMs = performance.now();
   }
 
+  /** Whether the pod and the way to it are still there. */
+  get isWriting(): boolean {
+    return this.child !== null && this.child.exitCode === null && this.child.signalCode === null;
+  }
+
   stop(): void {
     this.child?.kill('SIGKILL');
     this.child = null;

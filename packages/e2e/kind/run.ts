@@ -2,6 +2,7 @@
  * `npm run e2e`: the end-to-end tests on the cluster that KUBECONFIG names (any that "kind create cluster" gives): builds and
  * loads images, installs the chart, runs the tests, uninstalls.
  *
+ *     --full          also the long tests: crashes of nodes, drains, kills of every component, an upgrade
  *     --keep          leaves the system installed
  *     --no-build      images are in the local docker, and on the nodes
  *     -t NAME, FILE   only these tests (of an installation that is kept)
@@ -16,15 +17,16 @@ import { confirmDeletion, isInstalled, uninstall } from './installation.ts';
 import { checkNodes } from './nodes.ts';
 
 interface Flags {
+  isFull: boolean;
   keeps: boolean;
   builds: boolean;
   filters: string[];
 }
 
 function parse(words: readonly string[]): Flags {
-  const filters = words.filter((word) => !['--keep', '--no-build'].includes(word));
+  const filters = words.filter((word) => !['--full', '--keep', '--no-build'].includes(word));
   const has = (flag: string): boolean => words.includes(flag);
-  return { keeps: has('--keep'), builds: !has('--no-build'), filters };
+  return { isFull: has('--full'), keeps: has('--keep'), builds: !has('--no-build'), filters };
 }
 
 async function step(what: string, work: () => Promise<void>): Promise<void> {
@@ -35,21 +37,35 @@ async function step(what: string, work: () => Promise<void>): Promise<void> {
 }
 
 /** vitest's exit code. */
-function runTests({ keeps, filters }: Flags, folder: string, isFresh: boolean): number {
+function runTests({ isFull, keeps, filters }: Flags, folder: string, isFresh: boolean): number {
   const config = join(import.meta.dirname, 'vitest.config.ts');
   const { status } = spawnSync(join(ROOT, 'node_modules/.bin/vitest'), ['run', '--config', config, ...filters], {
     cwd: ROOT,
     stdio: 'inherit',
-    env: { ...process.env, E2E_FOLDER: folder, E2E_UNINSTALL: isFresh && !keeps && filters.length === 0 ? '1' : '' },
+    env: {
+      ...process.env,
+      E2E_FOLDER: folder,
+      E2E_FULL: isFull ? '1' : '',
+      E2E_UNINSTALL: isFresh && !keeps && filters.length === 0 ? '1' : '',
+    },
   });
   return status ?? 1;
 }
 
-async function main(): Promise<number> {
-  const flags = parse(process.argv.slice(2));
+/** Fails with a word on the way out where something is missing that all tests need. */
+async function checkSurroundings(): Promise<void> {
+  for (const program of ['kubectl', 'helm', 'docker']) {
+    const { error } = spawnSync(program, ['version'], { stdio: 'ignore' });
+    if (error !== undefined) throw new Error(`${program} is needed on the PATH: ${error.message}`);
+  }
   if ((process.env['KUBECONFIG'] ?? '') === '')
     throw new Error('KUBECONFIG is not set: make a cluster ("kind create cluster") and name its kubeconfig');
   await checkNodes();
+}
+
+async function main(): Promise<number> {
+  const flags = parse(process.argv.slice(2));
+  await checkSurroundings();
   const folder = join(ROOT, '.longhorn', 'e2e', new Date().toISOString().replaceAll(/[:.]/g, '-'));
   mkdirSync(folder, { recursive: true });
   if (flags.builds) {
@@ -74,4 +90,9 @@ async function main(): Promise<number> {
   return code;
 }
 
-process.exitCode = await main();
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 2;
+}

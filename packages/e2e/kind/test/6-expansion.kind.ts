@@ -41,7 +41,7 @@ const CASES = [
   { name: 'block', storageClass: 'e2e-ext4', isBlock: true },
 ];
 
-it.each(CASES)('grows $name under writes', async ({ name, storageClass, isBlock }) => {
+it.concurrent.each(CASES)('grows $name under writes', async ({ name, storageClass, isBlock }) => {
   const volume = isBlock ? 'block' : 'file system';
   await apply(SPACE, [claim(name, { storageClass, isBlock }), pod(name, { claims: { [name]: volume } })]);
   await podReady(SPACE, name);

@@ -57,10 +57,7 @@ it('takes the snapshot of the example', async () => {
     'source',
     `head -c 48M /dev/urandom > ${DATA}/content; sync; sha256sum ${DATA}/content > /tmp/sum`,
   );
-  const [manifest] = readFileSync(join(import.meta.dirname, '../examples/6-csi-snapshot.yaml'), 'utf8').split(
-    '\n---\n',
-  );
-  await apply(SPACE, manifest ?? '');
+  await apply(SPACE, readFileSync(join(import.meta.dirname, '../examples/6-csi-snapshot.yaml'), 'utf8'));
   await until(
     'the snapshot is ready to use',
     90_000,

@@ -37,7 +37,10 @@ const VOLUMES = {
     { name: 'pvc-3', kubernetesStatus: { pvcName: 'claim', namespace: 'bank' } },
   ],
 };
-const facts = (readyToUse: boolean, error = ''): Reply => ({ json: { name: 'snap-1', readyToUse, error } });
+/** As the API answers: without what is empty or false. */
+const facts = (readyToUse: boolean, error = ''): Reply => ({
+  json: { name: 'snap-1', ...(readyToUse ? { readyToUse } : {}), ...(error === '' ? {} : { error }) },
+});
 
 beforeEach(async () => {
   asked = [];

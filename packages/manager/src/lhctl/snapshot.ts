@@ -9,8 +9,9 @@ interface VolumeFacts {
 }
 interface SnapshotFacts {
   name: string;
-  readyToUse: boolean;
-  error: string;
+  // The API leaves out what is empty or false.
+  readyToUse?: boolean;
+  error?: string;
 }
 
 export interface SnapshotRequest {
@@ -82,8 +83,9 @@ export async function createSnapshot(request: SnapshotRequest): Promise<{ volume
     call(request, `volumes/${encodeURIComponent(volume)}?action=${verb}`, body);
   const deadlineMs = clock.now() + timeoutMs;
   let snapshot = await action('snapshotCRCreate', { name, labels });
-  while (!snapshot.readyToUse) {
-    if (snapshot.error !== '') throw new Error(`snapshot ${snapshot.name} of ${volume} failed: ${snapshot.error}`);
+  while (snapshot.readyToUse !== true) {
+    if ((snapshot.error ?? '') !== '')
+      throw new Error(`snapshot ${snapshot.name} of ${volume} failed: ${snapshot.error}`);
     if (signal.aborted || clock.now() >= deadlineMs)
       throw new Error(
         `snapshot ${snapshot.name} of ${volume} was asked for, but is not ready to use after ${timeoutMs / 1000} s: see kubectl -n longhorn-system describe snapshots.longhorn.io ${snapshot.name}`,

@@ -1,0 +1,109 @@
+/**
+ * Every component killed, one at a time, under load: the data are verified after each blow, no pod hangs, all is healthy in
+ * the end. E2E_SEED repeats a run.
+ */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { at } from '../../src/kube.ts';
+import { seededRandom } from '../../src/random.ts';
+import { allReady } from '../installation.ts';
+import { apply, dropNamespace, get, list, makeNamespace, until } from '../kubectl.ts';
+import { LogWriter } from '../log-writer.ts';
+import { nodeNames, onNode, processesOf, workers } from '../nodes.ts';
+import { claim, deployment, podOf, podReady, volumeIs, volumeOf } from '../workloads.ts';
+
+const SPACE = 'e2e-kills';
+const APPS = ['one', 'two'] as const;
+const ROUNDS = 30;
+const SEED = Number(process.env['E2E_SEED'] ?? 1);
+const CALM_MS = 300_000;
+
+const random = seededRandom(SEED);
+const writers = new Map(APPS.map((app) => [app, new LogWriter(SPACE)]));
+
+/** Kills the processes of a node whose command line has these words; how many there were. */
+async function killOn(node: string, ...words: readonly string[]): Promise<string> {
+  const pids = await processesOf(node, ...words);
+  if (pids.length === 0) throw new Error(`no process ${words.join(' ')} on ${node}`);
+  await onNode(node, `kill -9 ${pids.join(' ')}`);
+  return `${words[0]} on ${node}`;
+}
+
+const nodeOf = async (app: string): Promise<string> => String(at(await podOf(SPACE, app), 'spec.nodeName'));
+
+async function controlPlane(): Promise<string> {
+  const others = await workers();
+  const found = (await nodeNames()).find((node) => !others.includes(node));
+  if (found === undefined) throw new Error('no node is a control plane alone');
+  return found;
+}
+
+async function deployerNode(): Promise<string> {
+  const pod = (await list('pods')).find(({ metadata }) => metadata.name.startsWith('longhorn-driver-deployer-'));
+  return String(at(pod, 'spec.nodeName'));
+}
+
+/** Each blow, and whether the pods on that node must be restarted after it. */
+const BLOWS: Readonly<Record<string, () => Promise<string>>> = {
+  kubelet: async () => killOn(await nodeOf(random.pick(APPS)), '/usr/bin/kubelet'),
+  'CSI plugin': async () => killOn(await nodeOf(random.pick(APPS)), 'longhorn-csi'),
+  'instance manager': async () => killOn(await nodeOf(random.pick(APPS)), 'longhorn-instance-manager', 'daemon'),
+  manager: async () => killOn(random.pick(await workers()), 'longhorn-manager', 'daemon'),
+  'driver deployer': async () => killOn(await deployerNode(), 'deploy-driver'),
+  'API server': async () => killOn(await controlPlane(), 'kube-apiserver'),
+};
+
+async function settle(app: (typeof APPS)[number]): Promise<void> {
+  const volume = await volumeOf(SPACE, app);
+  await volumeIs(volume, { state: 'attached', robustness: 'healthy' }, CALM_MS);
+  const writer = writers.get(app);
+  await until(
+    `the log of ${app} goes on`,
+    CALM_MS,
+    async () => {
+      if (writer?.isWriting === true) return true;
+      const pod = await podOf(SPACE, app);
+      await podReady(SPACE, pod.metadata.name);
+      await writer?.verify(pod.metadata.name);
+      await writer?.start(pod.metadata.name);
+      return true;
+    },
+    async () => JSON.stringify((await get('volumes.longhorn.io', volume))?.['status']),
+  );
+  await writer?.grows(120_000);
+}
+
+beforeAll(async () => {
+  await makeNamespace(SPACE);
+  for (const app of APPS)
+    await apply(SPACE, [claim(app), deployment(app, { [app]: 'file system' }, { tolerationSeconds: 300 })]);
+  for (const app of APPS) await settle(app);
+});
+afterAll(async () => {
+  for (const writer of writers.values()) writer.stop();
+  await dropNamespace(SPACE);
+});
+
+const kinds = Object.keys(BLOWS);
+const rounds = Array.from({ length: ROUNDS }, (_, index) => ({
+  round: index + 1,
+  kind: kinds[index % kinds.length] ?? '',
+}));
+
+it.each(rounds)('round $round: $kind', async ({ kind }) => {
+  const told = await BLOWS[kind]?.();
+  const start = performance.now();
+  for (const app of APPS) await settle(app);
+  console.log(`${told}: all healthy and writing after ${((performance.now() - start) / 1000).toFixed(0)} s`);
+});
+
+it('has everything as before in the end', async () => {
+  await allReady(CALM_MS);
+  for (const app of APPS) {
+    const pod = await podOf(SPACE, app);
+    await writers.get(app)?.verify(pod.metadata.name);
+  }
+  const stuck = (await list('pods', SPACE)).filter(
+    (pod) => at(pod, 'metadata.deletionTimestamp') !== undefined || at(pod, 'status.phase') !== 'Running',
+  );
+  expect(stuck.map(({ metadata }) => metadata.name)).toEqual([]);
+});
