@@ -3,9 +3,10 @@
  * exit code. `--fast` leaves the end-to-end tests out. TEST_SUMMARY names a file that gets a line `passed|failed NAME COUNT` each.
  */
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { addToSummary, countsOf, type Counts } from './test-counts.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const fast = process.argv.includes('--fast');
@@ -38,15 +39,9 @@ const stages: Stage[] = [
 ];
 
 /** Tests that passed and failed; a stage without a report counts as one. */
-function counts(stage: Stage, status: number | null): { passed: number; failed: number } {
-  if (stage.report === undefined) return status === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
-  try {
-    const report = JSON.parse(readFileSync(stage.report, 'utf8')) as { numPassedTests: number; numFailedTests: number };
-    return { passed: report.numPassedTests, failed: Math.max(report.numFailedTests, status === 0 ? 0 : 1) };
-  } catch (error) {
-    console.error(`no report of the ${stage.name}: ${String(error)}`);
-    return { passed: 0, failed: 1 };
-  }
+function counts({ report }: Stage, status: number | null): Counts {
+  if (report !== undefined) return countsOf(report, status);
+  return status === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
 }
 
 const total = { passed: 0, failed: 0 };
@@ -60,11 +55,7 @@ for (const stage of stages) {
   console.log(
     `── ${stage.name}: ${passed} passed, ${failed} failed, ${((performance.now() - start) / 1000).toFixed(0)} s`,
   );
-  const summary = process.env['TEST_SUMMARY'];
-  if (summary !== undefined && summary !== '') {
-    const word = stage.name.replaceAll(' ', '-');
-    appendFileSync(summary, `passed ${word} ${passed}\nfailed ${word} ${failed}\n`);
-  }
+  addToSummary(stage.name, { passed, failed });
 }
 rmSync(scratch, { recursive: true, force: true });
 console.log(`\n${total.passed} passed, ${total.failed} failed`);

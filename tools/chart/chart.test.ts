@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
@@ -52,6 +52,35 @@ describe('the made files of the chart', () => {
     expect(names.get('longGRPCTimeOut')).toBe('long-grpc-timeout');
     expect(names.get('v1DataEngine')).toBe('v1-data-engine');
     expect(names.size).toBeGreaterThanOrEqual(82);
+  });
+});
+
+/** Kinds of the owners of what the code makes, as far as the owner's deletion waits for it. */
+function blockedOwners(): string[] {
+  const sources = globSync('packages/*/src/**/*.ts', { cwd: root }).filter(
+    (path) => !/\.test\.ts$|\/generated\/|^packages\/(local-cluster|e2e)\//.test(path),
+  );
+  const kinds = sources.flatMap((path) => {
+    const text = readFileSync(join(root, path), 'utf8');
+    return [...text.matchAll(/blockOwnerDeletion: true/g)].map(({ index }) => {
+      const named = [...text.slice(Math.max(0, index - 250), index).matchAll(/kind: '(\w+)'|setOwner\(\w+, '(\w+)'/g)];
+      const [, kind, owner] = named.at(-1) ?? [];
+      return kind ?? owner ?? `unknown, in ${path}`;
+    });
+  });
+  return [...new Set(kinds)].toSorted();
+}
+
+describe('the rights on OpenShift', () => {
+  // Kubernetes asks for them only where OwnerReferencesPermissionEnforcement is on.
+  it('let the manager name every owner whose deletion waits for what it makes', () => {
+    const rules = readFileSync(join(chart, 'templates/rbac.yaml'), 'utf8');
+    const granted = [...rules.matchAll(/\b(\w+)\/finalizers\b/g)].map(([, plural]) => plural);
+    const wanted = blockedOwners().map(
+      (name) => Object.values(CRD_KINDS).find(({ kind }) => kind === name)?.plural ?? name,
+    );
+    expect(wanted).toContain('instancemanagers');
+    expect(granted.toSorted()).toEqual(wanted.toSorted());
   });
 });
 
@@ -151,11 +180,11 @@ describe.skipIf(!hasHelm)('the rendered chart', () => {
     const rows = new Set(
       [...reasons.matchAll(/^\| *`([^`]+)` *\| *`([^`]+)` *\|/gm)].map(([, what, verbs]) => `${what}: ${verbs}`),
     );
-    const granted = objects()
+    const granted = [...objects(), ...objects('--set=openshift.enabled=true')]
       .filter(({ kind }) => kind === 'ClusterRole' || kind === 'Role')
       .flatMap(({ kind, rules }) =>
         (rules ?? []).map(({ apiGroups, resources, verbs }) => {
-          const isOurs = apiGroups[0] === 'longhorn.io' && resources.length > 2;
+          const isOurs = apiGroups[0] === 'longhorn.io' && resources.length > 3;
           const what = isOurs ? (resources[0]?.includes('/') === true ? '*/status' : '*') : resources.join(' ');
           return `${kind === 'Role' ? 'namespace ' : ''}${apiGroups[0] || 'core'} ${what}: ${verbs.join(' ')}`;
         }),

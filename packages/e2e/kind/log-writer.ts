@@ -5,8 +5,12 @@ import { DATA } from './workloads.ts';
 
 const FILE = `${DATA}/numbers`;
 
-/** Goes on after the last number of the file; a line that was cut off by a crash is written anew. */
-const LOOP = `touch ${FILE}; n=$(grep -c '' ${FILE} || true); [ -z "$(tail -c1 ${FILE})" ] || { sed -i '$d' ${FILE}; n=$((n - 1)); }
+/**
+ * Goes on after the last number of the file; a line that was cut off by a crash is written anew. A loop of before, which
+ * outlives the connection that it was started by, ends first.
+ */
+const LOOP = `old=$(cat /tmp/writer.pid 2>/dev/null || true); [ -z "$old" ] || { kill -9 $old 2>/dev/null; while [ -e /proc/$old ]; do sleep 0.05; done; }
+echo $$ > /tmp/writer.pid; touch ${FILE}; n=$(grep -c '' ${FILE} || true); [ -z "$(tail -c1 ${FILE})" ] || { sed -i '$d' ${FILE}; n=$((n - 1)); }
 while :; do n=$((n + 1)); echo $n >> ${FILE}; sync ${FILE}; echo $n; sleep 0.05; done`;
 
 export class LogWriter {

@@ -39,16 +39,25 @@ async function step(what: string, work: () => Promise<void>): Promise<void> {
 /** vitest's exit code. */
 function runTests({ isFull, keeps, filters }: Flags, folder: string, isFresh: boolean): number {
   const config = join(import.meta.dirname, 'vitest.config.ts');
-  const { status } = spawnSync(join(ROOT, 'node_modules/.bin/vitest'), ['run', '--config', config, ...filters], {
-    cwd: ROOT,
-    stdio: 'inherit',
-    env: {
-      ...process.env,
-      E2E_FOLDER: folder,
-      E2E_FULL: isFull ? '1' : '',
-      E2E_UNINSTALL: isFresh && !keeps && filters.length === 0 ? '1' : '',
+  const reports = [
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${process.env['E2E_REPORT'] ?? join(folder, 'report.json')}`,
+  ];
+  const { status } = spawnSync(
+    join(ROOT, 'node_modules/.bin/vitest'),
+    ['run', '--config', config, ...reports, ...filters],
+    {
+      cwd: ROOT,
+      stdio: 'inherit',
+      env: {
+        ...process.env,
+        E2E_FOLDER: folder,
+        E2E_FULL: isFull ? '1' : '',
+        E2E_UNINSTALL: isFresh && !keeps && filters.length === 0 ? '1' : '',
+      },
     },
-  });
+  );
   return status ?? 1;
 }
 

@@ -11,27 +11,11 @@ import type { VolumeCapability } from '@longhorn/shared-types/generated/csi-v1';
 import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
 import { Cluster } from '../src/cluster.ts';
 import { CsiPlugin, mountOf, RAW } from '../src/csi-plugin.ts';
-import { findCsiSanity, runCsiSanity, type Finding } from '../src/csi-sanity.ts';
+import { findCsiSanity, judge, runCsiSanity, runWholeSuite, type Finding } from '../src/csi-sanity.ts';
 import { run } from '../src/shell.ts';
 import { waitFor } from '../src/wait.ts';
 
 const MIB = 1 << 20;
-const LISTS = 'ListVolumes|ListSnapshots';
-const PASSED_MIN = 70;
-
-/** Why a spec may be skipped, by the words of the suite or of the spec. */
-const SKIP_REASONS: readonly [pattern: RegExp, reason: string][] = [
-  [/Group/, 'no group snapshots, as upstream'],
-  [/readonly/i, 'reading only is a matter of the node'],
-  [/Modify/i, 'not in the list of capabilities, as upstream'],
-  [/attach ?limit|volume limit/i, 'would attach 256 volumes'],
-  [/Health/, 'RPCs of a later version of CSI'],
-  [/GetSnapshot/, 'alpha; not in the list of capabilities'],
-  [/SNAPSHOT_ACCESSIBILITY_CONSTRAINTS/, 'snapshots are bound to no topology, as upstream'],
-  [/accessible topology/i, 'only a strict-local volume is bound to a node'],
-  [/pagination should detect volumes added between pages/, 'switched off in the suite itself'],
-];
-
 const root = process.getuid?.() === 0;
 const sanity = findCsiSanity();
 if (!root) console.log('CSI: skipped, it wants root');
@@ -65,39 +49,20 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function printFindings(title: string, findings: readonly Finding[]): void {
-  const count = (result: Finding['result']): number => findings.filter((one) => one.result === result).length;
-  console.log(`    ${title}: ${count('passed')} passed, ${count('failed')} failed, ${count('skipped')} skipped`);
-  for (const { name, result, text } of findings) {
-    if (result === 'failed') console.log(`      FAILED ${name}: ${text.slice(0, 400)}`);
-    if (result === 'skipped') console.log(`      skipped ${name}: ${skipReason({ name, result, text }) ?? text}`);
-  }
-}
-
-function skipReason({ name, text }: Finding): string | null {
-  return SKIP_REASONS.find(([pattern]) => pattern.test(name) || pattern.test(text))?.[1] ?? null;
-}
-
 describe.skipIf(!root || sanity === null)('csi-sanity', () => {
   let findings: { mount: Finding[]; block: Finding[] } = { mount: [], block: [] };
   beforeAll(async () => {
     const program = sanity ?? '';
-    const of = (index: number, accessType: 'mount' | 'block', focus: string, skip: string): Promise<Finding[]> => {
-      const { socket, folder: own } = plugin(index);
+    findings = await runWholeSuite((accessType, focus, skip) => {
+      const { socket, folder: own } = plugin(accessType === 'mount' ? 0 : 1);
       return runCsiSanity({ program, socket, folder: join(own, accessType), accessType, focus, skip });
-    };
-    // These count what is listed, so nothing else may come and go; how volumes are used does not matter to them.
-    const lists = await of(0, 'mount', LISTS, '');
-    const [mounted, raw] = await Promise.all([of(0, 'mount', '', LISTS), of(1, 'block', '', LISTS)]);
-    findings = { mount: [...lists, ...mounted], block: [...lists, ...raw] };
+    });
   }, 900_000);
 
   it.each(['mount', 'block'] as const)('passes with volumes of access type %s', (accessType) => {
-    const all = findings[accessType];
-    printFindings(accessType, all);
-    expect(all.filter(({ result }) => result === 'failed')).toEqual([]);
-    expect(all.filter((one) => one.result === 'skipped' && skipReason(one) === null)).toEqual([]);
-    expect(all.filter(({ result }) => result === 'passed').length).toBeGreaterThanOrEqual(PASSED_MIN);
+    const judged = judge(findings[accessType]);
+    console.log(`    ${accessType}: ${judged.report.join('\n      ')}`);
+    expect(judged.faults).toEqual([]);
   });
 });
 
