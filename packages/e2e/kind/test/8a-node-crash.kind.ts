@@ -57,8 +57,8 @@ async function restore(node: string): Promise<void> {
   await volumeIs(volume, { state: 'attached', robustness: 'healthy' }, HEALTHY_MS);
 }
 
-/** Waits until the pod runs elsewhere, with all that it was told to have written; writes on there. */
-async function moved(from: string): Promise<void> {
+/** Waits until the pod runs elsewhere, with all that it was told to have written; writes on there. Answers where. */
+async function moved(from: string): Promise<string> {
   writer.stop();
   const pod = await until(
     `the pod runs on another node than ${from}`,
@@ -72,6 +72,7 @@ async function moved(from: string): Promise<void> {
   await podReady(SPACE, pod.metadata.name);
   await writer.verify(pod.metadata.name);
   await writer.start(pod.metadata.name);
+  return String(at(pod, 'spec.nodeName'));
 }
 
 it('goes on writing when a node with a replica has gone, and is healthy when it is back', async () => {
@@ -92,7 +93,7 @@ it('moves the pod of a node without power, by the setting, and keeps every write
   await setSetting(POLICY, 'delete-both-statefulset-and-deployment-pod');
   const home = await nodeOfApp();
   await cut(home);
-  await moved(home);
+  expect(await moved(home)).not.toBe(home);
   await restore(home);
   await writer.grows();
   await setSetting(POLICY, 'do-nothing');
@@ -104,7 +105,7 @@ it('moves the pod of a node that is marked as out of service', async () => {
   await cut(home);
   await kubectl(['taint', 'node', home, taint]);
   try {
-    await moved(home);
+    expect(await moved(home)).not.toBe(home);
   } finally {
     await kubectl(['taint', 'node', home, `${taint}-`]);
   }

@@ -21,8 +21,7 @@ async function drained(node: string, seconds: number): Promise<boolean> {
     return true;
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
-    if (!/global timeout reached/.test(text)) throw error;
-    expect(text).toMatch(/evict.*instance-manager|instance-manager.*evict/s);
+    if (!/global timeout reached/.test(text) || !text.includes('instance-manager')) throw error;
     return false;
   }
 }
@@ -116,8 +115,8 @@ describe('a node with replicas', () => {
     const isDrained = await drained(node, each.outcome === 'blocked' ? 30 : 180);
     expect(isDrained).toBe(each.outcome !== 'blocked');
     const after = await replicaNodes();
-    if (each.outcome === 'emptied') expect(after).not.toContain(node);
-    else expect(after).toEqual(before);
+    const moved = before.filter((place) => !after.includes(place));
+    expect(moved).toEqual(each.outcome === 'emptied' ? [node] : []);
     expect(after.length).toBe(each.replicas);
   });
 });

@@ -93,6 +93,7 @@ it.each(rounds)('round $round: $kind', async ({ kind }) => {
   const told = await BLOWS[kind]?.();
   const start = performance.now();
   for (const app of APPS) await settle(app);
+  expect([...writers.values()].map((writer) => writer.isWriting)).toEqual(APPS.map(() => true));
   console.log(`${told}: all healthy and writing after ${((performance.now() - start) / 1000).toFixed(0)} s`);
 });
 
