@@ -23,6 +23,8 @@ export const SNAPSHOT_REMOVAL_NOTED_MS = 20_000;
 export const HELD_ELSEWHERE_PATIENCE_MS = 5_000;
 /** A volume that leaves another node is given this long to be free before the call fails. */
 export const LEAVING_PATIENCE_MS = 15_000;
+/** A volume whose engine does not grow yet is given this long to begin; it is used as it is then, and grows later. */
+export const GROWTH_PATIENCE_MS = 15_000;
 /** A copy of another volume is waited for this long before the call fails and comes again. */
 export const COPY_PATIENCE_MS = 60_000;
 
@@ -42,11 +44,14 @@ export const SNAPSHOT_LISTS_AT_ONCE = 8;
 /** Calls in progress, each holding one lock. */
 export const LOCKS_MAX = 2_000;
 
-/** Commands of the node. mkfs and fsck go on after their call was answered; their volume stays locked meanwhile. */
+/** Commands of the node. mkfs, fsck and umount go on after their call was answered; their volume stays locked meanwhile. */
 export const COMMAND_TIMEOUT_MS = 30_000;
 export const MOUNT_TIMEOUT_MS = 100_000;
-export const UNMOUNT_TIMEOUT_MS = 30_000;
 export const FORMAT_TIMEOUT_MS = 30 * 60_000;
+/** umount ends when all that was written is on the device, however slow that is. */
+export const UNMOUNT_TIMEOUT_MS = 30 * 60_000;
+/** A device that is still held by what was unmounted is given this long before the call fails and comes again. */
+export const WRITE_BACK_PATIENCE_MS = 10_000;
 
 /** Mounts on top of each other that an unmount takes away. */
 export const STACKED_MOUNTS_MAX = 16;
@@ -63,6 +68,6 @@ export const PATH_BYTES_MAX = 4_096;
 
 assert(STATE_TIMEOUT_MS < CALL_TIMEOUT_MS && CALL_TIMEOUT_MS < CALLER_TIMEOUT_MS);
 assert(SNAPSHOT_REMOVAL_NOTED_MS < STATE_TIMEOUT_MS && HELD_ELSEWHERE_PATIENCE_MS < STATE_TIMEOUT_MS);
-assert(COPY_PATIENCE_MS < STATE_TIMEOUT_MS);
-assert(UNMOUNT_TIMEOUT_MS * 2 < CALL_TIMEOUT_MS);
+assert(COPY_PATIENCE_MS < STATE_TIMEOUT_MS && GROWTH_PATIENCE_MS < STATE_TIMEOUT_MS);
+assert(CALL_TIMEOUT_MS < UNMOUNT_TIMEOUT_MS && WRITE_BACK_PATIENCE_MS < STATE_TIMEOUT_MS);
 assert(HTTP_TIMEOUT_MS * HTTP_ATTEMPTS_MAX < CALL_TIMEOUT_MS);

@@ -28,8 +28,14 @@ export class FakeHost implements NodeHost {
   readonly table: FakeMount[] = [];
   /** every program that ran, as a line */
   readonly commands: string[] = [];
-  /** answers instead of the usual ones, by program */
-  readonly answers = new Map<string, CommandResult | Error>();
+  /** devices that something has which is not in the mount table */
+  readonly held = new Set<string>();
+  /** options of file systems that containers have, by device */
+  readonly heldOptions = new Map<string, string[]>();
+  /** paths whose file system gives I/O errors */
+  readonly silent = new Set<string>();
+  /** results instead of the usual ones, by program */
+  readonly results = new Map<string, CommandResult | Error>();
 
   addDevice(path: string, device: Partial<FakeDevice> = {}): FakeDevice {
     const made = { number: '7:1', sizeBytes: 1 << 30, type: '', head: Buffer.alloc(1 << 20), ...device };
@@ -42,9 +48,9 @@ export class FakeHost implements NodeHost {
     return this.commands.filter((line) => !/^(blkid|blockdev) /.test(line));
   }
 
-  run(command: string, args: readonly string[]): Promise<CommandResult> {
+  run(command: string, args: readonly string[], _timeoutMs?: number): Promise<CommandResult> {
     this.commands.push([command, ...args].join(' '));
-    const answer = this.answers.get(command);
+    const answer = this.results.get(command);
     if (answer instanceof Error) return Promise.reject(answer);
     return Promise.resolve(answer ?? this.#act(command, args));
   }
@@ -100,13 +106,15 @@ export class FakeHost implements NodeHost {
               options: ['rw'],
               fsType: from?.fsType ?? '',
               source: from?.source ?? '',
-              superOptions: ['rw'],
+              superOptions: [...(from?.superOptions ?? [])],
             },
       );
       return;
     }
     const device = this.devices.get(source)?.number ?? '';
     const readOnly = option.includes('ro') ? 'ro' : 'rw';
+    // One file system, wherever it is mounted.
+    const superOptions = this.table.find((one) => one.device === device)?.superOptions ?? this.heldOptions.get(source);
     this.table.push({
       device,
       root: '/',
@@ -114,7 +122,7 @@ export class FakeHost implements NodeHost {
       options: [readOnly],
       fsType: args[1] ?? '',
       source,
-      superOptions: [readOnly],
+      superOptions: superOptions ?? [readOnly],
     });
   }
 
@@ -131,6 +139,15 @@ export class FakeHost implements NodeHost {
     if (device !== undefined) return Promise.resolve(device.number);
     const mount = this.table.findLast((one) => one.path === path && one.root !== '/');
     return Promise.resolve(mount === undefined ? null : (this.devices.get(`/dev${mount.root}`)?.number ?? null));
+  }
+
+  isHeld(path: string): Promise<boolean> {
+    const number = this.devices.get(path)?.number;
+    return Promise.resolve(this.held.has(path) || this.table.some(({ device }) => device === number));
+  }
+
+  answers(path: string): Promise<boolean> {
+    return Promise.resolve(!this.silent.has(path));
   }
 
   readDevice(path: string, offset: number, length: number): Promise<Buffer> {

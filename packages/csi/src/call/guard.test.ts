@@ -1,34 +1,12 @@
 import pino from 'pino';
 import { Metadata } from '@grpc/grpc-js';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { HandClock } from '../../test/hand-clock.ts';
 import { ManagerFault, ManagerUnreachable } from '../api/manager-fault.ts';
 import { CALL_TIMEOUT_MS } from '../limits.ts';
-import type { Clock } from './clock.ts';
 import { guarded, type GuardOptions } from './guard.ts';
 import { waitUntil, type CallScope } from './scope.ts';
 import { VolumeLocks } from './volume-locks.ts';
-
-/** Time that stands until it is moved. */
-class HandClock implements Clock {
-  #nowMs = 0;
-  #sleepers: { atMs: number; wake: () => void }[] = [];
-  now(): number {
-    return this.#nowMs;
-  }
-  sleep(ms: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      signal.addEventListener('abort', () =>
-        reject(signal.reason instanceof Error ? signal.reason : new Error('aborted')),
-      );
-      this.#sleepers.push({ atMs: this.#nowMs + ms, wake: resolve });
-    });
-  }
-  async pass(ms: number): Promise<void> {
-    this.#nowMs += ms;
-    for (const { atMs, wake } of this.#sleepers) if (atMs <= this.#nowMs) wake();
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
 
 interface Request {
   volume_id: string;

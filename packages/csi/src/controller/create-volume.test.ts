@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { VolumeCapability_AccessMode_Mode, type CreateVolumeRequest } from '@longhorn/shared-types/generated/csi-v1';
+import { fakeManager } from '../../test/fake-manager.ts';
+import { systemClock } from '../call/clock.ts';
+import type { CallScope } from '../call/scope.ts';
 import { decodeResource } from '../api/rest-decoder.ts';
-import { conflictWith, sizeOfCopy, volumeIdFor } from './create-volume.ts';
+import { conflictWith, sizeOfCopy, volumeIdFor, VolumeLifecycle, wantedFields } from './create-volume.ts';
 
 const present = decodeResource('volume', { id: 'v', size: '20971520', accessMode: 'rwo', dataEngine: 'v1' });
 const MIB = 1_048_576n;
@@ -24,6 +28,88 @@ describe('an existing volume', () => {
     ['is not encrypted', { encrypted: true }, asked, /encrypted false, requested is true/],
   ])('%s', (_name, wanted, range, conflict) => {
     expect(conflictWith(present, wanted, range) ?? 'none').toMatch(conflict ?? /^none$/);
+  });
+});
+
+describe('the fields of a new volume', () => {
+  const source = { dataSource: 'snap://x/y', sizeBytes: 20n * MIB };
+  it.each([
+    [
+      'say how a claim or snapshot is copied',
+      { cloneMode: 'linked-clone' },
+      source,
+      { dataSource: 'snap://x/y', cloneMode: 'linked-clone' },
+    ],
+    [
+      'say how the source of the class is copied',
+      { dataSource: 'vol://x', cloneMode: 'full-copy' },
+      null,
+      { dataSource: 'vol://x', cloneMode: 'full-copy' },
+    ],
+    [
+      'say nothing of copying when nothing is copied',
+      { cloneMode: 'linked-clone', frontend: 'blockdev' },
+      null,
+      { frontend: 'blockdev' },
+    ],
+    ['say nothing of how when the class does not', {}, source, { dataSource: 'snap://x/y' }],
+  ])('%s', (_name, fields, from, expected) => {
+    expect(wantedFields(fields, from)).toEqual(expected);
+  });
+});
+
+describe('where a volume can be used', () => {
+  const scope: CallScope = { clock: systemClock, signal: new AbortController().signal, warn: () => undefined };
+  const disk = { allowScheduling: true, conditions: { Schedulable: { status: 'True' } }, diskType: 'filesystem' };
+  const roomy = { ...disk, storageMaximum: 2 ** 30 };
+  const conditions = { Ready: { status: 'True' }, Schedulable: { status: 'True' } };
+  const node = (name: string, hostnameLabel: string) => {
+    const fields = { allowScheduling: true, conditions, disks: { d: roomy }, tags: [] };
+    return { id: name, name, hostnameLabel, ...fields };
+  };
+  const settings = {
+    'storage-over-provisioning-percentage': '100',
+    'allow-empty-node-selector-volume': 'true',
+    'allow-empty-disk-selector-volume': 'true',
+  };
+  const volume = { id: 'vol', state: 'detached', size: String(10n * MIB), accessMode: 'rwo', dataEngine: 'v1' };
+  const topologies = async (fields: object): Promise<object[]> => {
+    const nodes = [node('n1', 'host-1'), node('n2', '')];
+    const resources = new Map<string, object>([
+      ['/volumes/vol', { ...volume, ...fields }],
+      ['/nodes', { data: nodes }],
+      ...nodes.map((one): [string, object] => [`/nodes/${one.name}`, one]),
+      ...Object.entries(settings).map(([name, value]): [string, object] => [`/settings/${name}`, { id: name, value }]),
+    ]);
+    const request: CreateVolumeRequest = {
+      name: 'vol',
+      capacity_range: null,
+      volume_capabilities: [
+        { block: {}, mount: null, access_mode: { mode: VolumeCapability_AccessMode_Mode.SINGLE_NODE_WRITER } },
+      ],
+      parameters: {},
+      secrets: {},
+      volume_content_source: null,
+      accessibility_requirements: {
+        requisite: [],
+        preferred: [{ segments: { 'kubernetes.io/hostname': 'host-1' } }],
+      },
+      mutable_parameters: {},
+    };
+    const answer = await new VolumeLifecycle(fakeManager(resources)).create(request, scope);
+    return (answer.volume?.accessible_topology ?? []).map(({ segments }) => ({ ...segments }));
+  };
+
+  it.each([
+    ['anywhere', { dataLocality: 'best-effort', replicas: [{ hostId: 'n1' }] }, []],
+    ['where its replica is, by the label of that node', { replicas: [{ hostId: 'n1' }] }, ['host-1']],
+    ['where its replica is, by its name when it has no label', { replicas: [{ hostId: 'n2' }] }, ['n2']],
+    ['where its replica is, by the name of a node that is gone', { replicas: [{ hostId: 'n9' }] }, ['n9']],
+    ['where its pod is to be, before it has a place', { replicas: [{ hostId: '' }] }, ['host-1']],
+  ])('is %s, also when a setting made it strict-local', async (_name, fields, hostnames) => {
+    expect(await topologies({ dataLocality: 'strict-local', ...fields })).toEqual(
+      hostnames.map((hostname) => ({ 'kubernetes.io/hostname': hostname })),
+    );
   });
 });
 

@@ -27,7 +27,7 @@ import {
   type SizeRange,
 } from '../call/request-checks.ts';
 import { holderOf } from './publish.ts';
-import { strictLocalNode, TOPOLOGY_KEY } from './topology.ts';
+import { hostnameOf, strictLocalNode, TOPOLOGY_KEY } from './topology.ts';
 
 /** Id of the volume for the name that a caller chose. */
 export function volumeIdFor(name: string): string {
@@ -94,6 +94,18 @@ export function sizeOfCopy(source: Source, range: SizeRange, isSaid: boolean): S
   );
 }
 
+/** Fields of the new volume: of the class, and of what it is made from. */
+export function wantedFields(fields: VolumeFields, source: Source | null): VolumeFields {
+  const { cloneMode, ...others } = fields;
+  const dataSource = source?.dataSource ?? fields.dataSource ?? '';
+  return {
+    ...others,
+    ...(source === null ? {} : { dataSource }),
+    // A class may say how its volumes are copied; one that is not a copy has no such field.
+    ...(dataSource === '' || cloneMode === undefined ? {} : { cloneMode }),
+  };
+}
+
 export class VolumeLifecycle {
   readonly #manager: ManagerClient;
 
@@ -115,7 +127,7 @@ export class VolumeLifecycle {
     const isSaid = (request.capacity_range?.required_bytes ?? 0n) > 0n;
     // The size of a volume that is there is compared, not chosen.
     const range = source === null || (present !== null && isSaid) ? asked : sizeOfCopy(source, asked, isSaid);
-    const wanted: VolumeFields = { ...fields, ...(source === null ? {} : { dataSource: source.dataSource }) };
+    const wanted = wantedFields(fields, source);
     const volume = present ?? (await this.#make(id, wanted, unknown, range, scope));
     if (volume.state === 'deleting') throw rpcError(Code.Aborted, `volume ${id} is still being deleted: try again`);
     const conflict = conflictWith(volume, wanted, range);
@@ -126,7 +138,7 @@ export class VolumeLifecycle {
         capacity_bytes: bytesOf(volume.size),
         volume_context: contextOf(request.parameters, source),
         content_source: request.volume_content_source,
-        accessible_topology: await this.#topology(request, wanted, volume, scope),
+        accessible_topology: await this.#topology(request, volume, scope),
       },
     };
   }
@@ -205,17 +217,20 @@ export class VolumeLifecycle {
   /** Only a strict-local volume is bound to a node: that of its replica. */
   async #topology(
     { parameters, accessibility_requirements: requirements }: CreateVolumeRequest,
-    wanted: VolumeFields,
     volume: VolumeResource,
     { signal }: CallScope,
   ): Promise<{ segments: Record<string, string> }[]> {
-    if (wanted.dataLocality !== 'strict-local') return [];
+    // Of the volume itself: what its class leaves out, the setting default-data-locality says.
+    if (volume.dataLocality !== 'strict-local') return [];
     const placed = volume.replicas.find(({ hostId }) => hostId !== '');
-    if (placed !== undefined) return [{ segments: { [TOPOLOGY_KEY]: placed.hostId } }];
+    if (placed !== undefined) {
+      const home = await this.#manager.find('node', 'nodes', placed.hostId, signal);
+      return [{ segments: { [TOPOLOGY_KEY]: home === null ? placed.hostId : hostnameOf(home) } }];
+    }
     const wished = [...(requirements?.preferred ?? []), ...(requirements?.requisite ?? [])];
     if (wished.length === 0) return [];
     const node = await strictLocalNode(this.#manager, parameters, wished, bytesOf(volume.size), signal);
-    return [{ segments: { [TOPOLOGY_KEY]: node } }];
+    return [{ segments: { [TOPOLOGY_KEY]: hostnameOf(node) } }];
   }
 }
 

@@ -54,6 +54,7 @@ describe('StorageClass parameters', () => {
       fromBackup: '',
       backupTargetName: 'default',
       backupBlockSize: '16777216',
+      cloneMode: 'full-copy',
       recurringJobSelector: [
         { name: 'daily', isGroup: true },
         { name: 'once', isGroup: false },
@@ -98,13 +99,23 @@ describe('StorageClass parameters', () => {
     ['recurringJobSelector', '[{"isGroup":true}]', /invalid json format of recurringJobSelector/],
     ['recurringJobSelector', 'daily', /invalid json format of recurringJobSelector/],
     ['dataEngine', 'v3', /dataEngine: "v3" must be one of v1, v2/],
-    ['mkfsParams', '-F /dev/sda', /mkfsParams: .* no path/],
+    ['mkfsParams', '-F /dev/sda', /mkfsParams: .* no path .*as in "\/dev\/sda"/],
+    ['mkfsParams', '-l logdev=/dev/sdb', /mkfsParams: .* no path or other device .*as in "logdev=\/dev\/sdb"/],
+    ['mkfsParams', '-l size=64m,logdev=dev/sdb', /as in "size=64m,logdev=dev\/sdb"/],
+    ['mkfsParams', '-rrtdev=dev/sdb', /as in "-rrtdev=dev\/sdb"/],
+    ['mkfsParams', '-J device=/dev/sdb1', /as in "device=\/dev\/sdb1"/],
+    ['mkfsParams', '-FJdevice=LABEL=journal', /as in "-FJdevice=LABEL=journal"/],
+    ['mkfsParams', '-d name=dev/sdb', /as in "name=dev\/sdb"/],
+    ['mkfsParams', '-d file,size=1g', /as in "file,size=1g"/],
+    ['mkfsParams', '-c options=/etc/passwd', /as in "options=\/etc\/passwd"/],
   ])('refuse %s: %j', (name, value, message) => {
     expect(() => parseParameters({ [name]: value })).toThrow(message);
   });
 
   it('take lists and mkfs options apart', () => {
     expect(readTags(' a ,, b')).toEqual(['a', 'b']);
+    const fine = '-d agcount=4,su=64k,sw=2 -l size=64m -L name -E lazy_itable_init=0,hugefiles_name=x -i maxpct=5';
+    expect(readMkfsArguments(fine).join(' ')).toBe(fine);
     expect(readMkfsArguments('-I 256  -O ^metadata_csum')).toEqual(['-I', '256', '-O', '^metadata_csum']);
   });
 });

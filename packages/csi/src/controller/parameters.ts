@@ -78,13 +78,25 @@ function readBlockSize(name: string, value: string): string {
   return String(bytes);
 }
 
+/**
+ * Options of mkfs that name another device or file than the volume, as a word or behind a comma: the log or realtime part
+ * of XFS, the journal of ext4. Also glued to flags, as in `-FJdevice=LABEL=x`.
+ */
+const DEVICE_OPTION = /^(?:-[A-Za-z]*)?(?:(?:logdev|rtdev|device|name)=|file(?:=|$))/;
+
+function namesAnotherDevice(word: string): boolean {
+  return /(?:^|[=,])\/|[\0\n]/.test(word) || word.split(',').some((part) => DEVICE_OPTION.test(part));
+}
+
 /** Arguments for mkfs; a way to name another device than the volume's is refused. */
 export function readMkfsArguments(value: string): string[] {
   const words = value.split(' ').filter((word) => word !== '');
   if (words.length > MKFS_ARGUMENTS_MAX)
     throw wrong('mkfsParams', value, `must be at most ${MKFS_ARGUMENTS_MAX} words`);
-  if (words.some((word) => word.startsWith('/') || /[\0\n]/.test(word))) {
-    throw wrong('mkfsParams', value, 'must be options of mkfs such as "-I 256 -O ^metadata_csum", and no path');
+  const foreign = words.find(namesAnotherDevice);
+  if (foreign !== undefined) {
+    const rule = 'must be options of mkfs such as "-I 256 -O ^metadata_csum", and no path or other device';
+    throw wrong('mkfsParams', value, `${rule} (logdev, rtdev, device, name, file), as in ${show(foreign)}`);
   }
   return words;
 }
@@ -167,7 +179,6 @@ export function parseParameters(parameters: Parameters): ParsedParameters {
     else if (Object.hasOwn(CHECKED_ONLY, name)) CHECKED_ONLY[name]?.(value);
     else if (!SIDECAR_KEY.test(name) && !BACKING_IMAGE_PARAMETERS.includes(name)) unknown.push(name);
   }
-  if (fields.dataSource === undefined || fields.dataSource === '') delete fields.cloneMode;
   // Migration is between nodes that both may have the volume.
   if (fields.accessMode !== 'rwx') delete fields.migratable;
   return { fields, unknown: unknown.toSorted() };

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { decodeResource } from '../api/rest-decoder.ts';
 import type { VolumeResource } from '../api/volume-state.ts';
-import { attachmentId, attachmentState, holderOf } from './publish.ts';
+import { GROWTH_PATIENCE_MS } from '../limits.ts';
+import { attachmentId, attachmentState, holderOf, refusalFor } from './publish.ts';
 
 interface Ticket {
   id: string;
@@ -50,9 +51,37 @@ describe('a volume that is to be published', () => {
     ['is still to grow', volume('attached', [mine], { size: '50' }), false, 'it is being expanded'],
     ['cannot grow', volume('attached', [mine], { size: '50', lastExpansionError: 'no space' }), true, ''],
   ])('%s', (_name, present, done, waitingFor) => {
-    const state = attachmentState(present, 'n1', 't');
+    const state = attachmentState(present, 'n1', 't', GROWTH_PATIENCE_MS - 1);
     expect(state.done ? '' : state.waitingFor).toBe(waitingFor);
     expect(state.done).toBe(done);
+  });
+
+  it('that has no room to grow is used as it is, one that grows is waited for', () => {
+    const waiting = { done: false, waitingFor: 'it is being expanded' };
+    const small = volume('attached', [mine], { size: '50' });
+    expect(attachmentState(small, 'n1', 't', GROWTH_PATIENCE_MS)).toEqual({ done: true, value: null });
+    const growing = volume('attached', [mine], { size: '50', isExpanding: true });
+    expect(attachmentState(growing, 'n1', 't', GROWTH_PATIENCE_MS)).toEqual(waiting);
+  });
+
+  it.each([
+    ['on any node before it has a place', '', 'n2', null],
+    ['where its replica is', 'n1', 'n1', null],
+    [
+      'not on another node',
+      'n1',
+      'n2',
+      'volume v is strict-local and its replica is on node n1: it can only be used there, not on node n2',
+    ],
+    ['where it is in use already', 'n2', 'n1', null],
+  ])('that is strict-local can be used %s', (_name, home, node, refusal) => {
+    const bound = decodeResource('volume', {
+      ...volume(home === 'n2' ? 'attached' : 'detached', [mine]),
+      dataLocality: 'strict-local',
+      replicas: [{ hostId: home }],
+    });
+    expect(refusalFor(bound, node)).toBe(refusal);
+    expect(refusalFor({ ...bound, dataLocality: 'best-effort' }, node)).toBeNull();
   });
 
   it.each([

@@ -11,11 +11,17 @@ import type {
 } from '@longhorn/shared-types/generated/csi-v1';
 import { Code, rpcError } from '@longhorn/shared-types/grpc/rpc-error';
 import { waitUntil, type CallScope, type Look } from '../call/scope.ts';
-import { COPY_PATIENCE_MS, HELD_ELSEWHERE_PATIENCE_MS, LEAVING_PATIENCE_MS, STATE_TIMEOUT_MS } from '../limits.ts';
+import {
+  COPY_PATIENCE_MS,
+  GROWTH_PATIENCE_MS,
+  HELD_ELSEWHERE_PATIENCE_MS,
+  LEAVING_PATIENCE_MS,
+  STATE_TIMEOUT_MS,
+} from '../limits.ts';
 import type { ManagerClient } from '../api/manager-client.ts';
 import { ManagerFault } from '../api/manager-fault.ts';
 import { isBeingMade } from '../api/copy-state.ts';
-import { blockers, bytesOf, type VolumeResource } from '../api/volume-state.ts';
+import { blockers, bytesOf, publishedNodes, type VolumeResource } from '../api/volume-state.ts';
 import { checkCapability, invalid, isVolumeId, required, requiredVolumeId } from '../call/request-checks.ts';
 
 const ATTACHER_TYPE = 'csi-attacher';
@@ -43,14 +49,26 @@ export function holderOf(volume: VolumeResource, node: string | null): string | 
   return null;
 }
 
-/** Whether the engine on this node has the size that the volume is to have, or cannot get it. */
-function hasItsSize(volume: VolumeResource, engine: VolumeResource['controllers'][number]): boolean {
+/**
+ * Whether the engine on this node has the size that the volume is to have, or does not get it now: its disks may lack
+ * the room for as long as nobody makes any, which is no reason to keep its data from pods.
+ */
+function hasItsSize(volume: VolumeResource, engine: VolumeResource['controllers'][number], elapsedMs: number): boolean {
   if (engine.isExpanding) return false;
-  return bytesOf(engine.size) >= bytesOf(volume.size) || engine.lastExpansionError !== '';
+  const isLarge = bytesOf(engine.size) >= bytesOf(volume.size);
+  return isLarge || engine.lastExpansionError !== '' || elapsedMs >= GROWTH_PATIENCE_MS;
 }
 
-/** Whether the volume can be used on the node by this ticket. */
-export function attachmentState(volume: VolumeResource, node: string, ticketId: string): Look<null> {
+/** Why the volume can never be used on the node; null when it can. */
+export function refusalFor(volume: VolumeResource, node: string): string | null {
+  if (volume.dataLocality !== 'strict-local') return null;
+  const home = volume.replicas.map(({ hostId }) => hostId).find((hostId) => hostId !== '');
+  if (home === undefined || home === node || publishedNodes(volume).includes(node)) return null;
+  return `volume ${volume.id} is strict-local and its replica is on node ${home}: it can only be used there, not on node ${node}`;
+}
+
+/** Whether the volume can be used on the node by this ticket. `elapsedMs`: since it was looked at first. */
+export function attachmentState(volume: VolumeResource, node: string, ticketId: string, elapsedMs: number): Look<null> {
   const ticket = volume.volumeAttachment.attachments[ticketId];
   const why = blockers(volume);
   const waiting = (text: string): Look<null> => ({ done: false, waitingFor: why === '' ? text : `${text}; ${why}` });
@@ -60,7 +78,7 @@ export function attachmentState(volume: VolumeResource, node: string, ticketId: 
   if (volume.state !== 'attached') return waiting(`it is ${volume.state}`);
   const engine = volume.controllers.find(({ hostId, endpoint }) => hostId === node && endpoint !== '');
   if (engine === undefined) return waiting('its device is not there yet');
-  return hasItsSize(volume, engine) ? { done: true, value: null } : waiting('it is being expanded');
+  return hasItsSize(volume, engine, elapsedMs) ? { done: true, value: null } : waiting('it is being expanded');
 }
 
 export class Publishing {
@@ -87,7 +105,9 @@ export class Publishing {
     if (volume.state === 'deleting') throw rpcError(Code.FailedPrecondition, `volume ${id} is being deleted`);
     const ticket = attachmentId(id, this.#driver, node);
     // Asked again, or answered too late the last time.
-    if (attachmentState(volume, node, ticket).done) return {};
+    if (attachmentState(volume, node, ticket, 0).done) return {};
+    const refusal = refusalFor(volume, node);
+    if (refusal !== null) throw rpcError(Code.FailedPrecondition, refusal);
     if (!volume.ready) await this.#whenReady(id, scope);
     const input = { hostId: node, disableFrontend: false, attacherType: ATTACHER_TYPE, attachmentID: ticket };
     await this.#manager.act(volume, 'attach', input, { repeatable: true, signal: scope.signal });
@@ -156,7 +176,10 @@ export class Publishing {
     await waitUntil(scope, STATE_TIMEOUT_MS, failure, async (elapsedMs) => {
       const volume = await this.#find(id, scope);
       if (volume === null) throw rpcError(Code.NotFound, `volume ${id} not found`);
-      const state = attachmentState(volume, node, ticket);
+      const state = attachmentState(volume, node, ticket, elapsedMs);
+      // Another one was faster when it got its place.
+      const refusal = state.done ? null : refusalFor(volume, node);
+      if (refusal !== null) throw rpcError(Code.FailedPrecondition, refusal);
       const holder = holderOf(volume, node);
       if (!state.done && holder !== null && elapsedMs >= HELD_ELSEWHERE_PATIENCE_MS) {
         throw rpcError(

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { decodeResource } from '../api/rest-decoder.ts';
-import { nodeCapacity, nodeOf, wishOf } from './topology.ts';
+import { hostnameIn, nodeAt, nodeCapacity, wishOf } from './topology.ts';
 
 const isTrue = { status: 'True' };
 const rules = { overProvisioningPercentage: 200, allowEmptyNodeSelector: true, allowEmptyDiskSelector: true };
@@ -54,9 +54,21 @@ describe('the capacity of a node', () => {
     expect(nodeCapacity(present, wishOf(parameters), given)).toBe(expected);
   });
 
-  it('is asked for by its name', () => {
-    expect(nodeOf({ segments: { 'Kubernetes.io/Hostname': 'n' } })).toBe('n');
-    expect(nodeOf({ segments: { zone: 'z' } })).toBeNull();
+  it.each([
+    ['its label', 'host-1.example', 'node-1'],
+    ['its name where it has no label', 'node-2', 'node-2'],
+    ['its name where no label is so', 'node-1', 'node-1'],
+    ['a label before a name', 'node-4', 'node-3'],
+    ['nothing', 'node-9', null],
+  ])('is found by %s', (_name, hostname, expected) => {
+    const labels = { 'node-1': 'host-1.example', 'node-2': '', 'node-3': 'node-4', 'node-4': 'node-3' };
+    const nodes = Object.entries(labels).map(([name, hostnameLabel]) => node({ id: name, name, hostnameLabel }));
+    expect(nodeAt(nodes, hostname)?.name ?? null).toBe(expected);
+  });
+
+  it('is asked for by what a topology says', () => {
+    expect(hostnameIn({ segments: { 'Kubernetes.io/Hostname': 'n' } })).toBe('n');
+    expect(hostnameIn({ segments: { zone: 'z' } })).toBeNull();
     expect(() => wishOf({ dataEngine: 'v3' })).toThrow(/v3/);
   });
 });

@@ -88,10 +88,20 @@ export async function capacityRules(manager: ManagerClient, signal: AbortSignal)
   };
 }
 
-/** Node of a topology; null when it says none. */
-export function nodeOf(topology: Topology): string | null {
+/** What a topology says of the node; null when it says nothing. */
+export function hostnameIn(topology: Topology): string | null {
   const entry = Object.entries(topology.segments).find(([key]) => key.toLowerCase() === TOPOLOGY_KEY);
   return entry?.[1] ?? null;
+}
+
+/** By what topologies know the node: its label, which need not be its name; the name where the manager does not tell. */
+export function hostnameOf({ name, hostnameLabel }: Pick<Node, 'name' | 'hostnameLabel'>): string {
+  return hostnameLabel === '' ? name : hostnameLabel;
+}
+
+/** The node that a topology means; one of that name if no node has it as its label. Null when there is none. */
+export function nodeAt(nodes: readonly Node[], hostname: string): Node | null {
+  return nodes.find((node) => hostnameOf(node) === hostname) ?? nodes.find(({ name }) => name === hostname) ?? null;
 }
 
 /** Largest volume that fits: on one node, or on the node with the most room when none is given. */
@@ -102,15 +112,14 @@ export async function availableCapacity(
   signal: AbortSignal,
 ): Promise<bigint> {
   const wish = wishOf(parameters);
-  let nodes: Node[];
-  if (topology === null) nodes = await manager.list('node', 'nodes', signal);
-  else {
-    const name = nodeOf(topology);
-    if (name === null) {
+  let nodes: Node[] = await manager.list('node', 'nodes', signal);
+  if (topology !== null) {
+    const hostname = hostnameIn(topology);
+    if (hostname === null) {
       throw invalid(`failed to parse node id: accessible topology request parameter is missing ${TOPOLOGY_KEY} key`);
     }
-    const node = await manager.find('node', 'nodes', name, signal);
-    if (node === null) throw rpcError(Code.NotFound, `node ${name} not found`);
+    const node = nodeAt(nodes, hostname);
+    if (node === null) throw rpcError(Code.NotFound, `node ${hostname} not found`);
     nodes = [node];
   }
   const rules = await capacityRules(manager, signal);
@@ -129,14 +138,14 @@ export async function strictLocalNode(
   wished: readonly Topology[],
   sizeBytes: bigint,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<Node> {
   const wish = wishOf(parameters);
   const rules = await capacityRules(manager, signal);
-  const nodes = new Map((await manager.list('node', 'nodes', signal)).map((node) => [node.name, node]));
+  const nodes = await manager.list('node', 'nodes', signal);
   for (const topology of wished) {
-    const node = nodes.get(nodeOf(topology) ?? '');
-    if (node !== undefined && nodeCapacity(node, wish, rules) >= sizeBytes) return node.name;
+    const node = nodeAt(nodes, hostnameIn(topology) ?? '');
+    if (node !== null && nodeCapacity(node, wish, rules) >= sizeBytes) return node;
   }
-  const names = wished.map((topology) => nodeOf(topology) ?? '?').join(', ');
+  const names = wished.map((topology) => hostnameIn(topology) ?? '?').join(', ');
   throw rpcError(Code.ResourceExhausted, `none of the nodes ${names} has a disk with ${sizeBytes} bytes left`);
 }

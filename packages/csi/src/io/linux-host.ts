@@ -1,6 +1,6 @@
 /** The node as it is: programs, /proc and device files. */
-import { existsSync, readdirSync } from 'node:fs';
-import { open, readFile, stat } from 'node:fs/promises';
+import { constants, existsSync, readdirSync } from 'node:fs';
+import { lstat, open, readFile, stat, statfs } from 'node:fs/promises';
 import { runBounded } from '@longhorn/shared-types/node/bounded-command';
 import type { CommandResult, NodeHost } from '../node/node-host.ts';
 
@@ -25,6 +25,32 @@ async function deviceNumber(path: string): Promise<string | null> {
     return found.isBlockDevice() ? `${major(found.rdev)}:${minor(found.rdev)}` : null;
   } catch (error) {
     if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return null;
+    throw error;
+  }
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}
+
+/** The kernel lets only one at a time have a device exclusively; a file system has it until it is written back. */
+async function isHeld(path: string): Promise<boolean> {
+  try {
+    await (await open(path, constants.O_RDONLY | constants.O_EXCL | constants.O_NONBLOCK)).close();
+    return false;
+  } catch (error) {
+    // Anything else says that there is no device to hold.
+    return hasCode(error, 'EBUSY');
+  }
+}
+
+async function answers(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    await statfs(path);
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'EIO')) return false;
     throw error;
   }
 }
@@ -55,6 +81,8 @@ export const linuxHost: NodeHost = {
   run,
   mountInfo: () => readFile('/proc/self/mountinfo', 'utf8'),
   deviceNumber,
+  isHeld,
+  answers,
   readDevice,
   loopDevices: () => Promise.resolve(loopDevices()),
 };

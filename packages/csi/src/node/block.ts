@@ -31,16 +31,19 @@ export async function bindDevice(host: NodeHost, device: string, file: string, f
   }
 }
 
-/** Throws when another file than these has the device: its access mode is for one pod only. */
+/** Throws when another file than the staged one and the target has the device: its access mode is for one pod only. */
 export async function checkAloneAsDevice(
   host: NodeHost,
-  { volume, device, allowed }: { volume: string; device: string; allowed: readonly string[] },
+  paths: { volume: string; device: string; staged: string; targetPath: string },
 ): Promise<void> {
+  const { volume, device, staged, targetPath } = paths;
   const number = await host.deviceNumber(device);
-  const canonical = await Promise.all(allowed.map(canonicalPath));
+  // Its pod has it: the kubelet, which asks again when it was restarted, has bound further paths of the pod to it.
+  if ((await mountAt(host, targetPath)) !== null && (await host.deviceNumber(targetPath)) === number) return;
+  const stagedPath = await canonicalPath(staged);
   for (const { path, root } of await readMounts(host)) {
     // Mounts of device files: what is seen is one file of /dev.
-    if (!root.endsWith(`/${volume}`) || canonical.includes(path)) continue;
+    if (!root.endsWith(`/${volume}`) || path === stagedPath) continue;
     if ((await host.deviceNumber(path)) === number) {
       throw rpcError(
         Code.FailedPrecondition,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FakeHost } from '../../test/fake-host.ts';
 import { bindDevice, checkAloneAsDevice, stagedFile } from './block.ts';
-import { publishFileSystem, stageFileSystem, type Publication, type StagedFileSystem } from './filesystem.ts';
+import { isStaged, publishFileSystem, stageFileSystem, type Publication, type StagedFileSystem } from './filesystem.ts';
 import { removeMountPoint, unmountAll } from './mount-point.ts';
 
 const DEVICE = '/dev/longhorn/v';
@@ -24,6 +24,7 @@ beforeEach(() => {
     fileSystem: 'ext4',
     mountFlags: [],
     mkfs: [],
+    targetPath: null,
   };
 });
 afterEach(() => rmSync(folder, { recursive: true }));
@@ -118,17 +119,17 @@ describe('staging', () => {
 
   it('goes on after fsck has repaired something', async () => {
     host.addDevice(DEVICE, { type: 'ext4' });
-    host.answers.set('fsck', { code: 1, output: 'repaired' });
+    host.results.set('fsck', { code: 1, output: 'repaired' });
     await stage();
     expect(warnings).toEqual([`fsck corrected errors on ${DEVICE}: repaired`]);
   });
 
   it('formats again what an unfinished mkfs left', async () => {
     host.addDevice(DEVICE);
-    host.answers.set('mkfs.ext4', new Error('killed'));
+    host.results.set('mkfs.ext4', new Error('killed'));
     await expect(stage()).rejects.toThrow('killed');
     host.devices.get(DEVICE)?.head.write('half a file system', 5000);
-    host.answers.clear();
+    host.results.clear();
     await stage();
     expect(host.changes().at(-1)).toMatch(/^mount /);
 
@@ -154,9 +155,9 @@ describe('staging', () => {
 
   it('formats nothing that blkid or a read cannot look at', async () => {
     host.addDevice(DEVICE);
-    host.answers.set('blkid', { code: 8, output: 'ambivalent result' });
+    host.results.set('blkid', { code: 8, output: 'ambivalent result' });
     await expect(stage()).rejects.toThrow(/ambivalent/);
-    host.answers.clear();
+    host.results.clear();
     host.readDevice = () => Promise.reject(new Error('EIO: i/o error, read'));
     await expect(stage()).rejects.toThrow(/EIO/);
     expect(host.changes()).toEqual([]);
@@ -164,7 +165,7 @@ describe('staging', () => {
 
   it('refuses a file system that fsck cannot repair', async () => {
     host.addDevice(DEVICE, { type: 'ext4' });
-    host.answers.set('fsck', { code: 4, output: 'UNEXPECTED INCONSISTENCY' });
+    host.results.set('fsck', { code: 4, output: 'UNEXPECTED INCONSISTENCY' });
     await expect(stage()).rejects.toMatchObject({
       code: 9,
       message: expect.stringContaining('UNEXPECTED INCONSISTENCY'),
@@ -191,6 +192,86 @@ describe('staging', () => {
     host.addDevice(DEVICE);
     await stage();
     await expect(stage({ fileSystem: 'xfs' })).rejects.toMatchObject({ code: 6 });
+  });
+});
+
+describe('a file system that has failed', () => {
+  const podPath = (): string => join(folder, 'pod/mount');
+  const publish = (): Promise<void> =>
+    publishFileSystem(host, {
+      volume: 'v',
+      device: DEVICE,
+      stagingPath: staged.stagingPath,
+      targetPath: podPath(),
+      isReadOnly: false,
+      mountFlags: [],
+      isExclusive: false,
+    });
+  const anew = (): string[] => [
+    `fsck -a ${DEVICE}`,
+    `mount -t ext4 -o defaults ${DEVICE} ${staged.stagingPath}`,
+    `resize2fs ${DEVICE}`,
+  ];
+  const fail = (superOptions: string[]): void => {
+    for (const mount of host.table) mount.superOptions = superOptions;
+    if (superOptions.length === 0) host.silent.add(staged.stagingPath);
+    host.commands.length = 0;
+  };
+  const run = async (command: string, args: readonly string[]) => {
+    if (command === 'umount' || command === 'fsck') host.silent.clear();
+    return FakeHost.prototype.run.call(host, command, args);
+  };
+  beforeEach(async () => {
+    host.addDevice(DEVICE);
+    host.run = run;
+    await stage();
+  });
+
+  it.each([
+    ['turned read-only', ['ro', 'errors=remount-ro'], /takes no writes any more/],
+    ['turned read-only in the newer way', ['rw', 'emergency_ro'], /takes no writes any more/],
+    ['shut down', ['rw', 'shutdown'], /was shut down/],
+    ['with I/O errors only', [], /answers with I\/O errors/],
+  ])('%s is mounted anew, with all checks, unless pods have it', async (_name, superOptions, problem) => {
+    await publish();
+    fail(superOptions);
+    expect(await isStaged(host, DEVICE, staged.stagingPath)).toBe(false);
+    await expect(stage()).rejects.toMatchObject({ code: 9, message: expect.stringMatching(problem) });
+    await expect(stage()).rejects.toThrow(`once the pods that have it are gone: ${podPath()}`);
+    expect(host.changes()).toEqual([]);
+    // The pod that waits for it has no container yet.
+    await stage({ targetPath: podPath() });
+    expect(host.changes()).toEqual([`umount ${podPath()}`, `umount ${staged.stagingPath}`, ...anew()]);
+    expect(await isStaged(host, DEVICE, staged.stagingPath)).toBe(true);
+  });
+
+  it('is mounted anew when only the staging path has it', async () => {
+    fail(['rw', 'shutdown']);
+    await stage();
+    expect(host.changes()).toEqual([`umount ${staged.stagingPath}`, ...anew()]);
+  });
+
+  it('that containers still have is not handed on: the kernel would give them the failed one', async () => {
+    host.heldOptions.set(DEVICE, ['rw', 'shutdown']);
+    fail(['rw', 'shutdown']);
+    for (let time = 0; time < 2; time++) {
+      await expect(stage()).rejects.toMatchObject({
+        code: 9,
+        message: expect.stringMatching(/Containers .* still have/),
+      });
+      expect(host.table).toEqual([]);
+    }
+    host.heldOptions.clear();
+    await stage();
+    expect(host.table).toHaveLength(1);
+  });
+
+  it('is not one that was asked for read-only', async () => {
+    await unmountAll(host, staged.stagingPath);
+    await stage({ mountFlags: ['ro'] });
+    host.commands.length = 0;
+    await stage({ mountFlags: ['ro'] });
+    expect(host.changes()).toEqual([]);
   });
 });
 
@@ -236,6 +317,16 @@ describe('publishing a file system', () => {
     await publishFileSystem(host, { ...publication, isExclusive: true });
   });
 
+  it('for one pod alone is published again to that pod, which may see parts of it at further paths', async () => {
+    const exclusive = { ...publication, isExclusive: true };
+    await publishFileSystem(host, exclusive);
+    const subPath = join(folder, 'pod 1', 'volume-subpaths', '0');
+    await host.run('mount', ['-o', 'bind', publication.targetPath, subPath]);
+    await publishFileSystem(host, exclusive);
+    const second = { ...exclusive, targetPath: join(folder, 'pod 2') };
+    await expect(publishFileSystem(host, second)).rejects.toMatchObject({ code: 9 });
+  });
+
   it('ends without a trace, as often as it is asked', async () => {
     await publishFileSystem(host, publication);
     for (let time = 0; time < 2; time++) await removeMountPoint(host, publication.targetPath);
@@ -254,22 +345,10 @@ describe('taking mount points away', () => {
     await expect(removeMountPoint(host, join(folder, 'full'))).rejects.toThrow(/ENOTEMPTY/);
   });
 
-  it('forces an unmount that hangs', async () => {
-    host.addDevice(DEVICE);
-    await stage();
-    const act = host.run.bind(host);
-    host.run = (command, args) => {
-      if (command !== 'umount' || args[0] === '-f') return act(command, args);
-      return Promise.reject(new Error('umount: not done after 30 s'));
-    };
-    await unmountAll(host, staged.stagingPath);
-    expect(host.changes().at(-1)).toBe(`umount -f ${staged.stagingPath}`);
-  });
-
   it('tells of a mount that is in use', async () => {
     host.addDevice(DEVICE);
     await stage();
-    host.answers.set('umount', { code: 32, output: 'target is busy' });
+    host.results.set('umount', { code: 32, output: 'target is busy' });
     await expect(unmountAll(host, staged.stagingPath)).rejects.toThrow(/target is busy/);
   });
 });
@@ -292,7 +371,7 @@ describe('a raw device', () => {
 
   it('that cannot be bound leaves no file behind', async () => {
     host.addDevice(DEVICE);
-    host.answers.set('mount', { code: 32, output: 'no' });
+    host.results.set('mount', { code: 32, output: 'no' });
     await expect(bindDevice(host, DEVICE, target(), 'target_path')).rejects.toThrow(/mount -o bind/);
     expect(existsSync(target())).toBe(false);
   });
@@ -300,8 +379,12 @@ describe('a raw device', () => {
   it('for one pod alone is refused at a second path', async () => {
     host.addDevice(DEVICE);
     await bindDevice(host, DEVICE, target(), 'target_path');
-    const other = { volume: 'v', device: DEVICE, allowed: [join(folder, 'pod 2')] };
+    const other = { volume: 'v', device: DEVICE, staged: join(folder, 'stage/v'), targetPath: join(folder, 'pod 2') };
     await expect(checkAloneAsDevice(host, other)).rejects.toMatchObject({ code: 9 });
-    await expect(checkAloneAsDevice(host, { ...other, allowed: [target()] })).resolves.toBeUndefined();
+    await expect(checkAloneAsDevice(host, { ...other, targetPath: target() })).resolves.toBeUndefined();
+    // What the kubelet binds besides, for the containers of the pod.
+    await host.run('mount', ['-o', 'bind', target(), join(folder, 'pod-dev')]);
+    await expect(checkAloneAsDevice(host, { ...other, targetPath: target() })).resolves.toBeUndefined();
+    await expect(checkAloneAsDevice(host, other)).rejects.toMatchObject({ code: 9 });
   });
 });

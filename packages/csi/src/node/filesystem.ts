@@ -3,6 +3,7 @@ import { Code, rpcError } from '@longhorn/shared-types/grpc/rpc-error';
 import type { FileSystem } from '../call/request-checks.ts';
 import { MOUNT_TIMEOUT_MS } from '../limits.ts';
 import { check, ensureFormatted, growToDevice, growUnmounted, type FormatContext } from './format.ts';
+import { mountProblem } from './mount-health.ts';
 import { ensureFolder, kindOf, unmountAll } from './mount-point.ts';
 import { canonicalPath, mountAt, readMounts, type Mount } from './mount-table.ts';
 import { runOrThrow, type NodeHost } from './node-host.ts';
@@ -15,6 +16,8 @@ export interface StagedFileSystem {
   readonly fileSystem: FileSystem;
   readonly mountFlags: readonly string[];
   readonly mkfs: readonly string[];
+  /** where the pod that waits for this sees it; null while none does */
+  readonly targetPath: string | null;
 }
 
 /** Options that belong to one mount and not to the file system: a bind mount takes these. */
@@ -25,6 +28,28 @@ async function numberOf(host: NodeHost, device: string): Promise<string> {
   const number = await host.deviceNumber(device);
   if (number === null) throw rpcError(Code.FailedPrecondition, `device ${device} is not there`);
   return number;
+}
+
+/**
+ * Takes a file system away that has failed, so that it is mounted anew: the kernel gives the failed one to every further
+ * mount until the last is gone. Refused while pods other than the one that waits have it.
+ */
+async function unmountFailed(host: NodeHost, staged: StagedFileSystem, number: string): Promise<void> {
+  const { volume, stagingPath, targetPath } = staged;
+  const own = await Promise.all([...(targetPath === null ? [] : [targetPath]), stagingPath].map(canonicalPath));
+  const mounts = (await readMounts(host)).filter((mount) => mount.device === number);
+  // The staging path tells best whether read-only was asked for.
+  const witness = mounts.findLast(({ path }) => path === own.at(-1)) ?? mounts[0];
+  const problem = witness === undefined ? null : await mountProblem(host, witness);
+  if (problem === null) return;
+  const others = mounts.map(({ path }) => path).filter((path) => !own.includes(path));
+  if (others.length > 0) {
+    throw rpcError(
+      Code.FailedPrecondition,
+      `the file system of volume ${volume} has failed: ${problem}. It is mounted anew once the pods that have it are gone: ${others.join(', ')}`,
+    );
+  }
+  for (const path of own) if ((await mountAt(host, path))?.device === number) await unmountAll(host, path);
 }
 
 /**
@@ -49,13 +74,19 @@ async function presentStage(host: NodeHost, staged: StagedFileSystem, number: st
   return null;
 }
 
-async function mountStage(
-  host: NodeHost,
-  { device, stagingPath, fileSystem, mountFlags }: StagedFileSystem,
-): Promise<void> {
+async function mountStage(host: NodeHost, staged: StagedFileSystem): Promise<void> {
+  const { volume, device, stagingPath, fileSystem, mountFlags } = staged;
   const own = fileSystem === 'xfs' ? ['nouuid'] : [];
   const options = [...new Set([...mountFlags, ...own, 'defaults'])].join(',');
   await runOrThrow(host, 'mount', ['-t', fileSystem, '-o', options, device, stagingPath], MOUNT_TIMEOUT_MS);
+  const mount = await mountAt(host, stagingPath);
+  const problem = mount === null ? null : await mountProblem(host, mount);
+  if (problem === null) return;
+  await unmountAll(host, stagingPath);
+  throw rpcError(
+    Code.FailedPrecondition,
+    `the file system of volume ${volume} has failed: ${problem}. Containers of this node still have it: their pods must go first`,
+  );
 }
 
 /** Lets the mounted file system take its device. Where that is only allowed unmounted, it is done while nobody uses it yet. */
@@ -78,6 +109,7 @@ export async function stageFileSystem(context: FormatContext, staged: StagedFile
   const { device, stagingPath, fileSystem } = staged;
   const number = await numberOf(host, device);
   const isReadOnly = staged.mountFlags.includes('ro');
+  await unmountFailed(host, staged, number);
   if ((await presentStage(host, staged, number)) !== null) {
     if (!isReadOnly) await growStage(context, staged, false);
     return;
@@ -92,10 +124,11 @@ export async function stageFileSystem(context: FormatContext, staged: StagedFile
   if (!isNew) await growStage(context, staged, isUnused);
 }
 
-/** Whether the staging path has the volume's file system on its present device. */
+/** Whether the staging path has the volume's file system on its present device, and it works. */
 export async function isStaged(host: NodeHost, device: string, stagingPath: string): Promise<boolean> {
   const mount = await mountAt(host, stagingPath);
-  return mount !== null && mount.device === (await host.deviceNumber(device));
+  if (mount === null || mount.device !== (await host.deviceNumber(device))) return false;
+  return (await mountProblem(host, mount)) === null;
 }
 
 export interface Publication {
@@ -110,8 +143,12 @@ export interface Publication {
 }
 
 async function checkAlone(host: NodeHost, publication: Publication, number: string): Promise<void> {
-  const allowed = [await canonicalPath(publication.stagingPath), await canonicalPath(publication.targetPath)];
-  const other = (await readMounts(host)).find((mount) => mount.device === number && !allowed.includes(mount.path));
+  const stagingPath = await canonicalPath(publication.stagingPath);
+  const targetPath = await canonicalPath(publication.targetPath);
+  const mounts = (await readMounts(host)).filter((mount) => mount.device === number);
+  // Its pod has it: the kubelet, which asks again when it was restarted, has bound further paths of the pod to it (subPath).
+  if (mounts.some(({ path }) => path === targetPath)) return;
+  const other = mounts.find(({ path }) => path !== stagingPath);
   if (other === undefined) return;
   throw rpcError(
     Code.FailedPrecondition,

@@ -53,18 +53,14 @@ export async function ensureFile(path: string, field: string): Promise<void> {
   await (await open(path, 'a', FILE_MODE)).close();
 }
 
+/**
+ * The mount leaves the mount table at once, and what was written goes to the device after that: success is when umount
+ * has ended, and nothing is forced.
+ */
 async function unmountOnce(host: NodeHost, path: string): Promise<void> {
-  let problem: string;
-  try {
-    const { code, output } = await host.run('umount', [path], UNMOUNT_TIMEOUT_MS);
-    if (code === 0 || /not mounted|no mount point specified/.test(output)) return;
-    throw new Error(`umount ${path}: exit code ${code}: ${output.trim()}`);
-  } catch (error) {
-    problem = error instanceof Error ? error.message : String(error);
-    if (!problem.includes('not done after')) throw error;
-  }
-  const { code, output } = await host.run('umount', ['-f', path], UNMOUNT_TIMEOUT_MS);
-  if (code !== 0) throw new Error(`${problem}; umount -f ${path}: exit code ${code}: ${output.trim()}`);
+  const { code, output } = await host.run('umount', [path], UNMOUNT_TIMEOUT_MS);
+  if (code === 0 || /not mounted|no mount point specified/.test(output)) return;
+  throw new Error(`umount ${path}: exit code ${code}: ${output.trim()}`);
 }
 
 /** Takes every mount at a path away; nothing mounted there is success. */

@@ -52,7 +52,9 @@ export async function canonicalPath(path: string): Promise<string> {
   try {
     return join(await realpath(dirname(path)), basename(path));
   } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return path;
+    const code = error instanceof Error && 'code' in error ? error.code : '';
+    // EIO: below a file system that has failed, where nothing is a link any more.
+    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'EIO') return path;
     throw error;
   }
 }

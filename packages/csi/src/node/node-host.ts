@@ -13,6 +13,10 @@ export interface NodeHost {
   mountInfo(): Promise<string>;
   /** `major:minor` of the block device at this path; null when there is none. */
   deviceNumber(path: string): Promise<string | null>;
+  /** Whether something has the device for itself: a mounted file system, one that is still written back, a program. */
+  isHeld(path: string): Promise<boolean>;
+  /** False when the file system at this path answers with I/O errors. */
+  answers(path: string): Promise<boolean>;
   /** Bytes of a device; fewer at its end. Throws when they cannot be read. */
   readDevice(path: string, offset: number, length: number): Promise<Buffer>;
   /** Loop devices that can be used at the same time; null = they are made when needed. */

@@ -9,22 +9,23 @@ import {
   NodeServiceCapability_RPC_Type as Capability,
   VolumeCapability_AccessMode_Mode as Mode,
 } from '@longhorn/shared-types/generated/csi-v1';
-import { Code, rpcError } from '@longhorn/shared-types/grpc/rpc-error';
+import { Code, errorText, rpcError } from '@longhorn/shared-types/grpc/rpc-error';
 import type { ServiceHandlers } from '@longhorn/shared-types/grpc/server';
 import { guarded, type GuardOptions } from '../call/guard.ts';
 import type { CallScope } from '../call/scope.ts';
 import { readMkfsArguments } from '../controller/parameters.ts';
 import { checkCapability, fileSystemOf, required, requiredPath, requiredVolumeId } from '../call/request-checks.ts';
-import { TOPOLOGY_KEY } from '../controller/topology.ts';
+import { hostnameOf, TOPOLOGY_KEY } from '../controller/topology.ts';
 import { VOLUMES_PER_NODE_MAX } from '../limits.ts';
 import type { ManagerClient } from '../api/manager-client.ts';
 import { bindDevice, checkAloneAsDevice, stagedFile } from './block.ts';
 import { expandOnNode } from './expand.ts';
 import { isStaged, publishFileSystem, stageFileSystem } from './filesystem.ts';
-import { removeMountPoint, unmountAll } from './mount-point.ts';
+import { removeMountPoint } from './mount-point.ts';
 import { mountAt } from './mount-table.ts';
 import type { NodeHost } from './node-host.ts';
 import { volumeStats } from './stats.ts';
+import { unstage } from './unstage.ts';
 import { checkWorkloads, findVolume, usableDevice } from './usable-volume.ts';
 
 export interface NodeOptions extends GuardOptions {
@@ -48,12 +49,14 @@ interface Staging {
   readonly stagingPath: string;
   readonly capability: VolumeCapability;
   readonly context: Readonly<Record<string, string>>;
+  /** of the pod that waits for it; null while none does */
+  readonly targetPath: string | null;
 }
 
 /** Stages the device as the capability says; what is staged so already stays. */
 async function stage(
   { host, stateFolder }: NodeOptions,
-  { volume, device, stagingPath, capability, context }: Staging,
+  { volume, device, stagingPath, capability, context, targetPath }: Staging,
   { warn }: CallScope,
 ): Promise<void> {
   const fileSystem = fileSystemOf(capability);
@@ -77,6 +80,7 @@ async function stage(
       fileSystem,
       mountFlags: capability.mount?.mount_flags ?? [],
       mkfs: readMkfsArguments(context['mkfsParams'] ?? ''),
+      targetPath,
     },
   );
 }
@@ -92,18 +96,19 @@ async function stageVolume(
   checkCapability(capability);
   const volume = await findVolume(options.manager, id, scope.signal);
   const device = usableDevice(volume, options.nodeId);
-  await stage(options, { volume: id, device, stagingPath, capability, context: request.volume_context }, scope);
+  const staging = { volume: id, device, stagingPath, capability, context: request.volume_context, targetPath: null };
+  await stage(options, staging, scope);
   return {};
 }
 
 async function unstageVolume(
   { host }: NodeOptions,
   request: { staging_target_path: string; volume_id: string },
+  scope: CallScope,
 ): Promise<Record<never, never>> {
-  const path = requiredPath(request.staging_target_path, 'staging_target_path', 'staging target path');
-  const id = requiredVolumeId(request.volume_id);
-  await unmountAll(host, path);
-  await removeMountPoint(host, stagedFile(path, id));
+  const stagingPath = requiredPath(request.staging_target_path, 'staging_target_path', 'staging target path');
+  const volume = requiredVolumeId(request.volume_id);
+  await unstage(host, { volume, stagingPath }, scope);
   return {};
 }
 
@@ -121,11 +126,11 @@ async function publishVolume(
   const volume = await findVolume(options.manager, id, scope.signal);
   const device = usableDevice(volume, options.nodeId);
   checkWorkloads(volume);
-  const staging = { volume: id, device, stagingPath, capability, context: request.volume_context };
+  const staging = { volume: id, device, stagingPath, capability, context: request.volume_context, targetPath };
   const isExclusive = capability.access_mode?.mode === Mode.SINGLE_NODE_SINGLE_WRITER;
   if (capability.mount === null) {
     const staged = stagedFile(stagingPath, id);
-    if (isExclusive) await checkAloneAsDevice(host, { volume: id, device, allowed: [staged, targetPath] });
+    if (isExclusive) await checkAloneAsDevice(host, { volume: id, device, staged, targetPath });
     // The device may be another one since it was staged: after a crash of the engine, or a restart of the node.
     await stage(options, staging, scope);
     await bindDevice(host, staged, targetPath, 'target_path');
@@ -148,12 +153,31 @@ async function unpublishVolume(
   return {};
 }
 
-async function nodeInfo({ host, nodeId }: NodeOptions) {
+/**
+ * What topologies call this node. It is asked for once: a kubelet that was restarted must get its plugin back also while
+ * the manager is away, and then the name is right on most nodes (where it is not, the kubelet refuses it and asks again).
+ */
+function hostnameReader({ manager, nodeId }: NodeOptions): (scope: CallScope) => Promise<string> {
+  let known: string | null = null;
+  return async ({ signal, warn }) => {
+    if (known !== null) return known;
+    try {
+      const node = await manager.find('node', 'nodes', nodeId, signal);
+      if (node !== null) known = hostnameOf(node);
+    } catch (error) {
+      signal.throwIfAborted();
+      warn(`node ${nodeId} is taken to have its name as its label ${TOPOLOGY_KEY}: ${errorText(error)}`);
+    }
+    return known ?? nodeId;
+  };
+}
+
+async function nodeInfo({ host, nodeId }: NodeOptions, hostname: string) {
   const loops = await host.loopDevices();
   return {
     node_id: nodeId,
     max_volumes_per_node: Math.max(1, Math.min(VOLUMES_PER_NODE_MAX, loops ?? VOLUMES_PER_NODE_MAX)),
-    accessible_topology: { segments: { [TOPOLOGY_KEY]: nodeId } },
+    accessible_topology: { segments: { [TOPOLOGY_KEY]: hostname } },
   };
 }
 
@@ -162,11 +186,14 @@ const byVolume = <Request extends { volume_id: string }>({ volume_id: id }: Requ
 
 /** All calls of the service. */
 export function nodeHandlers(options: NodeOptions): ServiceHandlers<NodeMethods> {
+  const hostname = hostnameReader(options);
   return {
     NodeStageVolume: guarded(options, 'NodeStageVolume', byVolume, (request, scope) =>
       stageVolume(options, request, scope),
     ),
-    NodeUnstageVolume: guarded(options, 'NodeUnstageVolume', byVolume, (request) => unstageVolume(options, request)),
+    NodeUnstageVolume: guarded(options, 'NodeUnstageVolume', byVolume, (request, scope) =>
+      unstageVolume(options, request, scope),
+    ),
     NodePublishVolume: guarded(options, 'NodePublishVolume', byVolume, (request, scope) =>
       publishVolume(options, request, scope),
     ),
@@ -182,6 +209,8 @@ export function nodeHandlers(options: NodeOptions): ServiceHandlers<NodeMethods>
     NodeGetCapabilities: guarded(options, 'NodeGetCapabilities', nothing, () =>
       Promise.resolve({ capabilities: CAPABILITIES.map((type) => ({ rpc: { type } })) }),
     ),
-    NodeGetInfo: guarded(options, 'NodeGetInfo', nothing, () => nodeInfo(options)),
+    NodeGetInfo: guarded(options, 'NodeGetInfo', nothing, async (_request, scope) =>
+      nodeInfo(options, await hostname(scope)),
+    ),
   };
 }

@@ -8,20 +8,16 @@ import type { CallScope } from '../call/scope.ts';
 import { required } from '../call/request-checks.ts';
 import type { ManagerClient } from '../api/manager-client.ts';
 import { bytesOf, volumeCondition, type VolumeResource } from '../api/volume-state.ts';
+import { mountProblem } from './mount-health.ts';
 import { kindOf } from './mount-point.ts';
-import { mountAt, type Mount } from './mount-table.ts';
+import { mountAt } from './mount-table.ts';
 import type { NodeHost } from './node-host.ts';
 import { findVolume } from './usable-volume.ts';
 
-/** What the file system itself tells: after an I/O error it takes no more writes. */
-export function conditionOf(volume: VolumeResource, mount: Mount): { abnormal: boolean; message: string } {
-  const turnedReadOnly = mount.superOptions.includes('ro') && !mount.options.includes('ro');
-  if (!turnedReadOnly) return volumeCondition(volume);
-  return {
-    abnormal: true,
-    message: `the file system of volume ${volume.id} takes no writes any more, as after an I/O error: restart its pods`,
-  };
-}
+const totalOf = (volume: VolumeResource): { unit: Unit; total: bigint } => ({
+  unit: Unit.BYTES,
+  total: bytesOf(volume.size),
+});
 
 export async function volumeStats(
   { manager, host }: { manager: ManagerClient; host: NodeHost },
@@ -35,8 +31,13 @@ export async function volumeStats(
   if (mount === null || (await kindOf(path)) === 'nothing') {
     throw rpcError(Code.NotFound, `volume ${id} is not mounted on path ${path}`);
   }
+  const problem = await mountProblem(host, mount);
+  if (problem !== null) {
+    const message = `the file system of volume ${id} has failed: ${problem}: restart its pods`;
+    return { usage: [totalOf(volume)], volume_condition: { abnormal: true, message } };
+  }
   if ((await host.deviceNumber(path)) !== null) {
-    return { usage: [{ unit: Unit.BYTES, total: bytesOf(volume.size) }], volume_condition: volumeCondition(volume) };
+    return { usage: [totalOf(volume)], volume_condition: volumeCondition(volume) };
   }
   const { bsize, blocks, bfree, bavail, files, ffree } = await statfs(path, { bigint: true });
   return {
@@ -44,6 +45,6 @@ export async function volumeStats(
       { unit: Unit.BYTES, available: bavail * bsize, total: blocks * bsize, used: (blocks - bfree) * bsize },
       { unit: Unit.INODES, available: ffree, total: files, used: files - ffree },
     ],
-    volume_condition: conditionOf(volume, mount),
+    volume_condition: volumeCondition(volume),
   };
 }

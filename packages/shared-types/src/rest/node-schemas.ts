@@ -12,6 +12,7 @@ export const nodeSchemas = {
       conditions: 'map[nodeCondition]',
       disks: { type: 'map[diskInfo]', nullable: true },
       evictionRequested: { type: 'bool', required: true },
+      hostnameLabel: { type: 'string', added: true },
       instanceManagerCPURequest: 'int',
       name: 'string',
       region: 'string',

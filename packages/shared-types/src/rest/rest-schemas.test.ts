@@ -16,6 +16,7 @@ const ADDED: Record<string, string> = {
   'controller.ioState': 'whether I/O is held',
   'controller.ioReason': 'whether I/O is held',
   'controller.ioSince': 'whether I/O is held',
+  'node.hostnameLabel': 'by what Kubernetes knows the node in topologies',
 };
 
 function isAdded(field: string | RestFieldForm): boolean {
