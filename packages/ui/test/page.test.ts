@@ -92,14 +92,20 @@ describe.skipIf(executable === null)('the page', { timeout: 60_000 }, () => {
 
   it('shows why a list cannot be read, and reads it when asked to', async () => {
     manager.fail('the webhook of the manager does not answer');
+    await page.clock.install();
     await page.goto(address);
     await page.getByText('Reading the volumes …').waitFor();
     const notice = page.getByRole('alert');
     await notice.waitFor();
     expect(await notice.textContent()).toContain('the webhook of the manager does not answer');
     await shoot('unreadable');
+    // The page also tries by itself now and then: not while its time stands still.
+    await page.clock.pauseAt((await page.evaluate(() => Date.now())) + 1000);
     manager.fail(null);
+    const asked = page.waitForRequest('**/v1/volumes*');
     await notice.getByRole('button', { name: 'Try again' }).click();
+    await asked;
+    await page.clock.resume();
     await notice.waitFor({ state: 'detached' });
   });
 
