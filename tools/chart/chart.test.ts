@@ -75,7 +75,7 @@ describe('the rights on OpenShift', () => {
   // Kubernetes asks for them only where OwnerReferencesPermissionEnforcement is on.
   it('let the manager name every owner whose deletion waits for what it makes', () => {
     const rules = readFileSync(join(chart, 'templates/rbac.yaml'), 'utf8');
-    const granted = [...rules.matchAll(/\b(\w+)\/finalizers\b/g)].map(([, plural]) => plural);
+    const granted = [...rules.matchAll(/\b(\w+)\/finalizers\b/g)].map(([, plural = '']) => plural);
     const wanted = blockedOwners().map(
       (name) => Object.values(CRD_KINDS).find(({ kind }) => kind === name)?.plural ?? name,
     );

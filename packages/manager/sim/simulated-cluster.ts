@@ -51,6 +51,8 @@ export class SimulatedCluster {
   readonly #datastores: Datastore[] = [];
   readonly #controllers: Controllers[] = [];
   readonly #podIps = new Map<string, string>();
+  /** Nodes that cannot pull images: a new pod never starts there. */
+  readonly withoutImages = new Set<string>();
   #lastIp = 0;
 
   constructor(seed: number, nodeCount = 3) {
@@ -121,6 +123,7 @@ export class SimulatedCluster {
   /** Everything on the node is gone at once; Kubernetes notices after a while. */
   cutPower(node: string): void {
     this.world.dark.add(node);
+    this.world.boots.set(node, (this.world.boots.get(node) ?? 0) + 1);
     for (const [pod, ip] of this.#podIps) {
       if (this.world.managers.get(ip)?.node !== node) continue;
       this.world.endManager(ip);
@@ -139,6 +142,20 @@ export class SimulatedCluster {
           status: { phase: 'Failed', containerStatuses: [{ ready: false }] },
         });
     this.#setKubeReady(node, 'True');
+    await drain();
+  }
+
+  /** The node runs on, but nobody reaches it. */
+  cutNetwork(node: string): void {
+    this.world.dark.add(node);
+    this.#setKubeReady(node, 'Unknown');
+    this.world.settle();
+  }
+
+  async restoreNetwork(node: string): Promise<void> {
+    this.world.dark.delete(node);
+    this.#setKubeReady(node, 'True');
+    this.world.settle();
     await drain();
   }
 
@@ -205,7 +222,7 @@ export class SimulatedCluster {
     const spec = object['spec'];
     const node = typeof spec === 'object' && spec !== null ? String(Reflect.get(spec, 'nodeName')) : '';
     this.clock.after(500, () => {
-      if (this.world.dark.has(node)) return;
+      if (this.world.dark.has(node) || this.withoutImages.has(node)) return;
       this.#lastIp += 1;
       const ip = `10.1.${this.nodes.indexOf(node)}.${this.#lastIp}`;
       this.#podIps.set(name, ip);
@@ -241,6 +258,7 @@ export class SimulatedCluster {
             maximumBytes: DISK_BYTES,
             availableBytes: DISK_BYTES * 0.9,
           }),
+        measureDisk: () => Promise.reject(new Error('a simulated node has no other disks')),
         prepareDisk: () =>
           Promise.resolve({
             filesystemId: node,
@@ -257,6 +275,12 @@ export class SimulatedCluster {
           return Promise.resolve();
         },
         engineVersions: () => Promise.resolve(null),
+        readHostFacts: () => Promise.reject(new Error('a simulated node has no environment')),
+        blockDeviceAt: () => {
+          const minor = world.deviceOn(node);
+          const bootId = `boot-${world.boots.get(node) ?? 0}`;
+          return Promise.resolve(minor === null ? null : { number: `7:${minor}`, bootId });
+        },
       },
       events: new EventRecorder({ transport: api, namespace: NAMESPACE, clock, log, host: node, suffix: hex }),
       clock,

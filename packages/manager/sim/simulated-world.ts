@@ -95,6 +95,11 @@ export class SimulatedWorld {
   readonly processes = new Map<string, Process>();
   /** Nodes without power. */
   readonly dark = new Set<string>();
+  /** How often a node has lost its power. */
+  readonly boots = new Map<string, number>();
+  /** Block devices by engine: what holds one ends with its instance manager. */
+  readonly devices = new Map<string, { ip: string; minor: number }>();
+  #minors = 0;
   /** Instance managers by IP. */
   readonly managers = new Map<string, { node: string; streams: Set<Stream<Empty>> }>();
   #ports = 10_000;
@@ -282,7 +287,24 @@ export class SimulatedWorld {
     this.#setState(engine, 'serving');
   }
 
+  /** The device of the volume whose engine serves on the node. */
+  deviceOn(node: string): number | null {
+    const process = [...this.processes.values()].find(
+      (other) => other.node === node && other.engine?.ioState === 'serving',
+    );
+    return process === undefined ? null : (this.devices.get(process.name)?.minor ?? null);
+  }
+
+  /** An engine that begins to serve takes over what the one before it left, if that is still held. */
+  #openDevice(engine: SimulatedEngine): void {
+    const process = [...this.processes.values()].find((other) => other.engine === engine);
+    if (process === undefined || this.devices.get(process.name)?.ip === process.ip) return;
+    this.#minors += 1;
+    this.devices.set(process.name, { ip: process.ip, minor: this.#minors });
+  }
+
   #setState(engine: SimulatedEngine, state: SimulatedEngine['ioState']): void {
+    if (state === 'serving') this.#openDevice(engine);
     if (engine.ioState !== state) engine.since = new Date(this.clock.now()).toISOString();
     engine.ioState = state;
   }
@@ -476,12 +498,13 @@ export class SimulatedWorld {
           this.#require(ip);
           this.#create(ip, input);
         }),
-      delete: (ip, name, _type, { uuid }) =>
+      delete: (ip, name, _type, { uuid, keepDevice }) =>
         attempt(() => {
           this.#require(ip);
           const process = this.processes.get(name);
           if (process === undefined || process.ip !== ip || (uuid !== '' && process.uuid !== uuid)) return;
           this.processes.delete(name);
+          if (!keepDevice) this.devices.delete(name);
           for (const watcher of process.engine?.watchers ?? []) watcher();
           this.#changed(ip);
           this.settle();

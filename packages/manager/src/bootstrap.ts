@@ -3,17 +3,18 @@ import {
   ANNOTATION,
   FINALIZER,
   LABEL,
+  OBJECT_NAME,
   SETTINGS,
   engineImageName,
   isSettingName,
   newObject,
   normalizeSetting,
   settingDefinition,
-  type Node,
 } from '@longhorn/shared-types';
 import { settingsOf, type ControllerContext } from './controllers/context.ts';
-import { isNotFound } from './datastore/kube-transport.ts';
-import { hostPath } from './io/disk-probe.ts';
+import { defaultDisks } from './controllers/node/default-disks.ts';
+import { CORE_RESOURCES, list, record, text } from './datastore/core-kinds.ts';
+import { isNotFound, type RawObject } from './datastore/kube-transport.ts';
 import { upgradeRefusal } from './upgrade/version-path.ts';
 import { LONGHORN_VERSION } from './version.ts';
 import { retryWhileWebhooksStart } from './webhook-patience.ts';
@@ -43,7 +44,10 @@ export async function bootstrapSettings(context: ControllerContext): Promise<voi
 }
 
 async function writeSetting(context: ControllerContext, name: string, value: string): Promise<void> {
-  if (value === '') return;
+  if (value !== '') await storeSetting(context, name, value);
+}
+
+async function storeSetting(context: ControllerContext, name: string, value: string): Promise<void> {
   await retryWhileWebhooksStart(context, () =>
     context.datastore.update('Setting', name, (present) => {
       if (present.value === value) return null;
@@ -55,7 +59,23 @@ async function writeSetting(context: ControllerContext, name: string, value: str
   );
 }
 
-/** This node, once; with a default disk unless disks are made by label. */
+/** The pods that this system makes pull their images as the managers do: with the first secret of their DaemonSet. */
+export async function bootstrapRegistrySecret(context: ControllerContext): Promise<void> {
+  const { datastore, namespace } = context;
+  let managers: RawObject;
+  try {
+    managers = await datastore.transport.get(CORE_RESOURCES.daemonSets, namespace, OBJECT_NAME.managerApp);
+  } catch (error) {
+    // Managers that run as processes pull nothing.
+    if (isNotFound(error)) return;
+    throw error;
+  }
+  const podSpec = record(record(record(managers['spec'])['template'])['spec']);
+  const [first] = list(podSpec['imagePullSecrets']);
+  await storeSetting(context, 'registry-secret', text(first?.['name']));
+}
+
+/** This node, unless it is there; with a default disk unless disks are made by label, which the node's controller does. */
 export async function bootstrapNode(context: ControllerContext): Promise<void> {
   const { datastore, namespace, me, log } = context;
   if (datastore.stores.Node.get(me) !== null) return;
@@ -63,40 +83,9 @@ export async function bootstrapNode(context: ControllerContext): Promise<void> {
   node.metadata.finalizers = [FINALIZER];
   node.spec.name = me;
   node.spec.allowScheduling = true;
-  const settings = settingsOf(context);
-  const labelled = datastore.kubeNodes.get(me)?.metadata.labels[LABEL.createDefaultDisk]?.toLowerCase() ?? '';
-  if (!settings.get('create-default-disk-labeled-nodes') || labelled === 'true') await addDefaultDisk(context, node);
+  if (!settingsOf(context).get('create-default-disk-labeled-nodes')) node.spec.disks = await defaultDisks(context);
   await retryWhileWebhooksStart(context, () => datastore.create('Node', node));
   log.info({ disks: Object.keys(node.spec.disks) }, 'registered this node');
-}
-
-async function addDefaultDisk(context: ControllerContext, node: Node): Promise<void> {
-  const { environment, log } = context;
-  const settings = settingsOf(context);
-  const path = defaultDataPath(context);
-  const root = hostPath(environment.hostRoot, path);
-  if (path.startsWith('/dev/')) return;
-  try {
-    const { filesystemId, maximumBytes } = await context.io.prepareDisk(root);
-    node.spec.disks[`default-disk-${filesystemId}`] = {
-      allowScheduling: true,
-      diskDriver: '',
-      diskType: 'filesystem',
-      evictionRequested: false,
-      path,
-      storageReserved: Math.trunc((maximumBytes * settings.get('storage-reserved-percentage-for-default-disk')) / 100),
-      tags: [],
-    };
-  } catch (error) {
-    if (isNotFound(error)) throw error;
-    log.error({ path: root, err: error }, 'default disk cannot be made; add a disk to the node by hand');
-  }
-}
-
-/** The setting, unless it has its built-in value and this node's folder is another one. */
-export function defaultDataPath(context: ControllerContext): string {
-  const set = settingsOf(context).get('default-data-path');
-  return set === SETTINGS['default-data-path'].default ? context.environment.dataRoot : set;
 }
 
 export async function bootstrapImages(context: ControllerContext): Promise<void> {

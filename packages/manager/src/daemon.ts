@@ -2,7 +2,13 @@
 import type { KubeConfig } from '@kubernetes/client-node';
 import type { Logger } from 'pino';
 import type { TlsMaterial } from '@longhorn/shared-types/grpc/tls';
-import { bootstrapImages, bootstrapNode, bootstrapSettings, refuseForeignData } from './bootstrap.ts';
+import {
+  bootstrapImages,
+  bootstrapNode,
+  bootstrapRegistrySecret,
+  bootstrapSettings,
+  refuseForeignData,
+} from './bootstrap.ts';
 import type { Clock } from './clock.ts';
 import { ChartConfigController } from './controllers/chart-config/controller.ts';
 import type { ControllerContext, Images, NodeEnvironment } from './controllers/context.ts';
@@ -11,7 +17,9 @@ import { Datastore } from './datastore/datastore.ts';
 import { EventRecorder } from './datastore/event-recorder.ts';
 import { KubeHttp } from './datastore/kube-http.ts';
 import { InstanceManagers } from './instance-client/instance-managers.ts';
-import { prepareDisk, probeDisk } from './io/disk-probe.ts';
+import { blockDeviceAt } from './io/block-device.ts';
+import { readHostFacts } from './io/host-facts.ts';
+import { measureDisk, prepareDisk, probeDisk } from './io/disk-probe.ts';
 import { engineVersions } from './io/engine-binary.ts';
 import { removeReplicaData } from './io/replica-data.ts';
 import { startApiServer } from './api/api-server.ts';
@@ -38,6 +46,16 @@ export interface Daemon {
   stop: () => Promise<void>;
 }
 
+async function bootstrap(context: ControllerContext): Promise<void> {
+  await bootstrapSettings(context);
+  // Before the node: they say where its disk is.
+  await new ChartConfigController(context).applySettings();
+  // After what the chart says, as the DaemonSet is what works; before anything that makes pods.
+  await bootstrapRegistrySecret(context);
+  await bootstrapNode(context);
+  await bootstrapImages(context);
+}
+
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { clock, log, namespace } = options;
   const transport = new KubeHttp(options.kubeConfig);
@@ -60,7 +78,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     environment: options.environment,
     datastore,
     managers,
-    io: { probeDisk, prepareDisk, removeReplicaData, engineVersions },
+    io: { probeDisk, prepareDisk, measureDisk, removeReplicaData, engineVersions, readHostFacts, blockDeviceAt },
     events,
     clock,
     log,
@@ -78,11 +96,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     randomBytes: options.randomBytes,
   });
   refuseForeignData(context, options.isUpgradeChecked);
-  await bootstrapSettings(context);
-  // Before the node: they say where its disk is.
-  await new ChartConfigController(context).applySettings();
-  await bootstrapNode(context);
-  await bootstrapImages(context);
+  await bootstrap(context);
   const controllers = makeControllers(context);
   controllers.start();
   log.info({ node: options.nodeName }, 'controllers are running');

@@ -25,6 +25,8 @@ export const limits = {
   watchInactivityMs: 330_000,
   watchRetryMinMs: 250,
   watchRetryMaxMs: 10_000,
+  /** A watch that lasted this long, or told something, was none that failed. */
+  watchLivedMs: 5_000,
   /** Deleted objects that a cache remembers, so that a late answer does not bring one back. */
   deletedUidsMax: 4096,
   /** Tries of a read-modify-write before the conflict is passed on. */
@@ -67,6 +69,8 @@ export const limits = {
 
   /** Replicas of a failed start are tried again after this time. */
   replicaStartRetryMs: 3_000,
+  /** A start waits this long for further replicas once one runs; what comes later is taken in by the engine. */
+  startWaitsForReplicasMs: 20_000,
   /** An engine that ended waits this long for replicas whose processes are coming up, too. */
   engineWaitsForReplicasMs: 5_000,
   /** A volume that is blocked is looked at this often besides events. */
@@ -85,13 +89,28 @@ export const limits = {
   /** A source that the caches do not know is given this long to appear there. */
   cloneSourceAppearsMs: 30_000,
 
+  /** A pod that has to mount its volume anew is deleted this long after the request at the earliest, with this grace. */
+  remountSettleMs: 5_000,
+  remountPodGraceS: 30,
+  /** A force-deleted pod that holds an attachment: how often is looked whether another pod waits for it. */
+  multiAttachLookMs: 10_000,
+  /** A node that the caches call down is ready: they catch up within this time. */
+  nodeCatchUpMs: 2_000,
+
   diskPollMs: 30_000,
+  /** What a node lacks is looked for anew after this time. */
+  environmentPollMs: 300_000,
   /** While a disk is short of space: what waits for it goes on soon after space is freed. */
   shortDiskPollMs: 5_000,
+  /** An engine process that nobody asks for is ended after this time; how often is looked whether that still holds. */
+  leftoverGraceMs: 60_000,
+  leftoverLookMs: 10_000,
   podRecreateDelayMinMs: 1_000,
   podRecreateDelayMaxMs: 120_000,
   /** A kubelet's Ready=False is believed after this time, Ready=Unknown at once. */
   kubeletGraceMs: 15_000,
+  /** A node that Kubernetes does not have is forgotten after this time: one that registers anew is back within seconds. */
+  nodeRemovedAfterMs: 60_000,
   engineImageExpiryMs: 60 * 60_000,
 } as const;
 

@@ -11,6 +11,8 @@ export const OWN_ANNOTATION = {
   forceStartFrom: 'longhorn.io/force-start-from-replicas',
   /** On an Engine: the last such wish that was carried out, `NAMES@EPOCH`: a wish whose removal failed is not carried out twice. */
   forcedStart: 'longhorn.io/forced-start-from-replicas',
+  /** On an attached Volume: the block device that it is served by (volume/device.ts). */
+  device: 'longhorn.io/device',
   /** On an Orphan: data of a replica that was deleted on purpose while its node was away. */
   deletedReplica: 'longhorn.io/deleted-replica',
 } as const;

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { newObject, REST_SCHEMA_IDS, type CrdObjects } from '@longhorn/shared-types';
 import { AdmittedApi } from '../../test/admitted-api.ts';
 import { systemClock } from '../clock.ts';
+import { decodeKubeNode } from '../datastore/core-kinds.ts';
 import { Datastore, resourceOf, type CachedKind } from '../datastore/datastore.ts';
 import type { EventRecord } from '../datastore/event-recorder.ts';
 import { InstanceManagers } from '../instance-client/instance-managers.ts';
@@ -289,6 +290,28 @@ describe('volumes', () => {
     expect(none.json['volumeAttachment']!['attachments']!).toEqual({});
   });
 
+  it('attach for a pod only where there can be a block device, in words that say the way out', async () => {
+    await call('POST', '/v1/volumes', { name: 'vol-1' });
+    await datastore.update('Node', 'node-2', (node) => {
+      const lacking = {
+        ...condition('BlockDeviceAvailable', 'False'),
+        message: 'there is no /dev/fuse: modprobe fuse',
+      };
+      node.status.conditions.push(lacking);
+      return node;
+    });
+    const attach = (attacherType: string): Promise<Reply> =>
+      call('POST', '/v1/volumes/vol-1?action=attach', { hostId: 'node-2', attachmentID: 'a', attacherType });
+    expect(await attach('csi-attacher')).toMatchObject({
+      status: 500,
+      json: {
+        message:
+          'unable to attach volume vol-1 to node-2: no pod can use a volume on node node-2: there is no /dev/fuse: modprobe fuse',
+      },
+    });
+    expect(await attach('longhorn-api')).toMatchObject({ status: 200 });
+  });
+
   it.each([
     [
       'attach',
@@ -382,6 +405,13 @@ describe('volumes', () => {
 });
 
 describe('nodes, settings and images', () => {
+  it('nodes have the name by which Kubernetes knows them in topologies', async () => {
+    const labels = { 'kubernetes.io/hostname': 'host-1.example' };
+    datastore.kubeNodes.apply(decodeKubeNode({ metadata: { name: 'node-1', labels } }));
+    expect((await call('GET', '/v1/nodes/node-1')).json).toMatchObject({ hostnameLabel: 'host-1.example' });
+    expect((await call('GET', '/v1/nodes/node-2')).json).toMatchObject({ hostnameLabel: '' });
+  });
+
   it('nodes are shown, replaced and get disks', async () => {
     const put = await call('PUT', '/v1/nodes/node-1', { allowScheduling: false, tags: ['b', 'a', 'a'] });
     expect(put.json).toMatchObject({

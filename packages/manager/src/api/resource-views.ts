@@ -62,6 +62,7 @@ export function nodeView(context: ApiContext, node: Node): Rendered<'node'> {
       region: status.region,
       zone: status.zone,
       autoEvicting: status.autoEvicting,
+      hostnameLabel: context.datastore.kubeNodes.get(metadata.name)?.metadata.labels['kubernetes.io/hostname'] ?? '',
       conditions: conditionMap(status.conditions),
       disks: Object.fromEntries(Object.keys(spec.disks).map((name) => [name, diskView(node, name)])),
     },

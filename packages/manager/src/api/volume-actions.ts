@@ -9,6 +9,7 @@ import {
 } from '@longhorn/shared-types';
 import { engineImageName } from '@longhorn/shared-types';
 import { imageIsReadyOn } from '../controllers/context.ts';
+import { BLOCK_DEVICE_AVAILABLE } from '../controllers/node/environment.ts';
 import { expansionProblem, spaceLimits } from '../controllers/volume/expansion.ts';
 import { candidateDisk } from '../controllers/volume/observe.ts';
 import { isAlreadyExists } from '../datastore/kube-transport.ts';
@@ -81,6 +82,13 @@ function checkAttachable({ datastore }: ApiContext, volume: Volume, nodeName: st
   if (volume.status.restoreRequired) throw new RestFault(`volume ${name} is pending restoring`);
 }
 
+/** Pods need a block device; others can do without, on a node that has no way to make one. */
+function checkUsableByPods({ datastore }: ApiContext, nodeName: string): void {
+  const conditions = datastore.store('Node').get(nodeName)?.status.conditions ?? [];
+  const found = conditions.find(({ type }) => type === BLOCK_DEVICE_AVAILABLE);
+  if (found?.status === 'False') throw new RestFault(`no pod can use a volume on node ${nodeName}: ${found.message}`);
+}
+
 const attach: VolumeAction = async (context, volume, body) => {
   const input = readInput('attachInput', body);
   const { name } = volume.metadata;
@@ -89,6 +97,7 @@ const attach: VolumeAction = async (context, volume, body) => {
     if (volume.spec.migrationNodeID !== '' && volume.spec.migrationNodeID === input.hostId) return;
     const id = input.attachmentID;
     const type = input.attacherType || 'longhorn-api';
+    if (type === 'csi-attacher') checkUsableByPods(context, input.hostId);
     const parameters = { disableFrontend: String(input.disableFrontend), lastAttachedBy: input.attachedBy };
     await changeTickets(context, name, (tickets) => ({
       ...tickets,

@@ -5,6 +5,8 @@ import type { Clock } from '../clock.ts';
 import type { Datastore } from '../datastore/datastore.ts';
 import type { EventRecord, EventRecorder, EventSubject } from '../datastore/event-recorder.ts';
 import type { InstanceManagerCalls } from '../instance-client/instance-managers.ts';
+import type { HostFacts } from '../environment/host-facts.ts';
+import type { BlockDevice } from '../io/block-device.ts';
 import type { DiskMeasure, DiskProbe, DiskToProbe, ProbeOptions } from '../io/disk-probe.ts';
 import type { EngineVersions } from '../io/engine-binary.ts';
 import type { ReplicaData } from '../io/replica-data.ts';
@@ -30,12 +32,18 @@ export interface NodeEnvironment {
   engineBinariesDir: string;
 }
 
-/** What the controllers do on the disks of their own node. */
+/** What the controllers see and do on their own node. */
 export interface NodeIo {
   probeDisk: (disk: DiskToProbe, options: ProbeOptions) => Promise<DiskProbe>;
   prepareDisk: (root: string) => Promise<DiskMeasure>;
+  /** Throws if there is no such folder. */
+  measureDisk: (root: string) => Promise<DiskMeasure>;
   removeReplicaData: (data: ReplicaData, hostRoot: string) => Promise<void>;
   engineVersions: (path: string) => Promise<EngineVersions | null>;
+  /** `root`: where the host's `/` is seen, '' = here. */
+  readHostFacts: (root: string, dataPath: string, node: string) => Promise<HostFacts>;
+  /** Null if there is none at the path. */
+  blockDeviceAt: (path: string, hostRoot: string) => Promise<BlockDevice | null>;
 }
 
 export interface ControllerContext {
@@ -70,6 +78,11 @@ export function responsible(context: ControllerContext, preferred: string, curre
   return isResponsible({ me: context.me, preferred, current, isAvailable });
 }
 
+/** Image of the instance managers that take new processes. */
+export function imageOfInstanceManagers(context: ControllerContext): string {
+  return settingsOf(context).get('default-instance-manager-image') || context.images.instanceManager;
+}
+
 /** The instance manager that runs an instance, or the default one of its node. */
 export function instanceManagerOf(
   context: ControllerContext,
@@ -79,7 +92,7 @@ export function instanceManagerOf(
   const named = datastore.stores.InstanceManager.get(instance.status.instanceManagerName);
   if (named !== null) return named;
   if (instance.spec.nodeID === '') return null;
-  const image = settingsOf(context).get('default-instance-manager-image') || context.images.instanceManager;
+  const image = imageOfInstanceManagers(context);
   const all = datastore.stores.InstanceManager.byIndex('node', instance.spec.nodeID);
   return all.find((im) => im.spec.image === image && im.spec.dataEngine !== 'v2' && im.spec.type === 'aio') ?? null;
 }

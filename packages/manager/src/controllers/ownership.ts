@@ -40,6 +40,7 @@ export function nodeIsDownOrDeleted(node: Node | null): boolean {
   return node === null || ['KubernetesNodeGone', 'KubernetesNodeNotReady'].includes(readyReason(node));
 }
 
+/** For good: one that Kubernetes does not have right now may register anew, with all that runs on it. */
 export function nodeIsDeleted(node: Node | null): boolean {
-  return node === null || readyReason(node) === 'KubernetesNodeGone';
+  return node === null;
 }

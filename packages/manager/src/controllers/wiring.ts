@@ -2,7 +2,8 @@
  * Which change brings which keys up. The only place that knows it: controllers see keys, caches tell changes.
  */
 import { parseDataSource } from '@longhorn/shared-types';
-import type { StoredObject, ObjectStore } from '../datastore/object-store.ts';
+import { namespacedKey, type StoredObject, type ObjectStore } from '../datastore/object-store.ts';
+import { claimKeys, type WorkloadPod } from '../datastore/workload-kinds.ts';
 import { limits } from '../limits.ts';
 import { ReconcileQueue, type Reconcile } from '../reconcile/queue.ts';
 import { CHART_CONFIG, ChartConfigController } from './chart-config/controller.ts';
@@ -13,11 +14,14 @@ import { EngineImageController } from './engine-image/controller.ts';
 import { InstanceManagerController } from './instance-managers/controller.ts';
 import { NodeController } from './node/controller.ts';
 import { reconcileOrphan } from './orphan.ts';
+import { reconcileVolumeUse } from './persistent-volumes/controller.ts';
 import { ReplicaController } from './replica/controller.ts';
 import { reconcileSetting } from './setting/controller.ts';
 import { SnapshotController } from './snapshot/controller.ts';
 import { VolumeController } from './volume/controller.ts';
+import { isToGrow } from './volume/expansion.ts';
 import { reconcileAttachment } from './volume-attachment/controller.ts';
+import { reconcileWorkloadPod } from './workload-pods/controller.ts';
 
 export interface Controllers {
   start(): void;
@@ -37,6 +41,10 @@ interface Queues {
   orphan: ReconcileQueue;
   chartConfig: ReconcileQueue;
   budget: ReconcileQueue;
+  /** Volumes, for who uses them. */
+  volumeUse: ReconcileQueue;
+  /** Pods with claims, by NAMESPACE/NAME. */
+  workloadPod: ReconcileQueue;
 }
 
 /** Waits for the event instead of the clock: passes of this kind of change come together. */
@@ -72,6 +80,8 @@ export function makeControllers(context: ControllerContext): Controllers {
     orphan: queue('orphan', (key) => reconcileOrphan(context, key), 1),
     chartConfig: queue('chart-config', (key) => chartConfig.reconcile(key), 1),
     budget: queue('disruption-budget', (key) => reconcileBudget(context, key), 1),
+    volumeUse: queue('volume-use', (key) => reconcileVolumeUse(context, key)),
+    workloadPod: queue('workload-pod', (key) => reconcileWorkloadPod(context, key)),
   };
   engines.enqueue = (name) => queues.engine.add(name);
   managers.enqueue = (name) => queues.instanceManager.add(name);
@@ -102,13 +112,15 @@ export function makeControllers(context: ControllerContext): Controllers {
   };
 }
 
-function enqueueAll({ datastore }: ControllerContext, queues: Queues): void {
+function enqueueAll({ datastore, me }: ControllerContext, queues: Queues): void {
   const { stores } = datastore;
   const addAll = (queue: ReconcileQueue, store: { list(): StoredObject[] }): void => {
     for (const { metadata } of store.list()) queue.add(metadata.name);
   };
   addAll(queues.setting, stores.Setting);
   addAll(queues.node, stores.Node);
+  // Also if there is no such object.
+  queues.node.add(me);
   addAll(queues.instanceManager, stores.InstanceManager);
   addAll(queues.engineImage, stores.EngineImage);
   addAll(queues.volume, stores.Volume);
@@ -118,6 +130,8 @@ function enqueueAll({ datastore }: ControllerContext, queues: Queues): void {
   addAll(queues.snapshot, stores.Snapshot);
   addAll(queues.orphan, stores.Orphan);
   addAll(queues.budget, stores.InstanceManager);
+  addAll(queues.volumeUse, stores.Volume);
+  for (const { metadata } of datastore.workloadPods.list()) queues.workloadPod.add(namespacedKey(metadata));
   for (const name of CSI_BUDGETS) queues.budget.add(name);
   for (const name of Object.values(CHART_CONFIG)) queues.chartConfig.add(name);
 }
@@ -133,7 +147,10 @@ function onEach<T extends StoredObject>(store: ObjectStore<T>, call: (object: T)
 function wire(context: ControllerContext, queues: Queues): void {
   wireVolumes(context, queues);
   wireNodes(context, queues);
+  wireInstanceManagers(context, queues);
   wireBudgets(context, queues);
+  wireVolumeUse(context, queues);
+  wireWorkloadPods(context, queues);
   const { stores } = context.datastore;
   onEach(stores.Setting, ({ metadata }) => queues.setting.add(metadata.name));
   onEach(stores.EngineImage, ({ metadata }) => queues.engineImage.add(metadata.name));
@@ -192,6 +209,11 @@ function wireVolumes({ datastore }: ControllerContext, queues: Queues): void {
     for (const replica of stores.Replica.byIndex('volume', spec.volumeName))
       if (replica.metadata.deletionTimestamp !== null) queues.replica.add(replica.metadata.name);
   });
+  // It is attached to grow when there is room for it.
+  stores.Engine.onChange((current, previous) => {
+    if (current !== null && isToGrow(current) !== (previous !== null && isToGrow(previous)))
+      queues.attachment.add(current.spec.volumeName);
+  });
   onEach(stores.Replica, ({ metadata, spec }) => {
     queues.replica.add(metadata.name);
     queues.volume.add(spec.volumeName);
@@ -230,23 +252,96 @@ function wireBudgets({ datastore }: ControllerContext, queues: Queues): void {
   });
 }
 
-function wireNodes({ datastore }: ControllerContext, queues: Queues): void {
+function wireVolumeUse({ datastore }: ControllerContext, queues: Queues): void {
+  const { stores, persistentVolumes, workloadPods } = datastore;
+  stores.Volume.onChange((current, previous) => {
+    if (current !== null && current.status.ownerID !== previous?.status.ownerID)
+      queues.volumeUse.add(current.metadata.name);
+  });
+  onEach(persistentVolumes, ({ volumeHandle }) => queues.volumeUse.add(volumeHandle));
+  onEach(workloadPods, (pod) => {
+    for (const claim of claimKeys(pod))
+      for (const { volumeHandle } of persistentVolumes.byIndex('claim', claim)) queues.volumeUse.add(volumeHandle);
+  });
+}
+
+const POD_SETTINGS: readonly string[] = [
+  'node-down-pod-deletion-policy',
+  'auto-delete-pod-when-volume-detached-unexpectedly',
+  'blacklist-for-auto-delete-pod-when-volume-detached-unexpectedly',
+];
+
+function wireWorkloadPods({ datastore }: ControllerContext, queues: Queues): void {
+  const { stores, persistentVolumes, workloadPods } = datastore;
+  const addAll = (pods: readonly WorkloadPod[]): void => {
+    for (const { metadata } of pods) queues.workloadPod.add(namespacedKey(metadata));
+  };
+  const addUsersOf = (claim: { namespace: string; name: string } | null): void => {
+    if (claim !== null) addAll(workloadPods.byIndex('claim', namespacedKey(claim)));
+  };
+  const addTerminating = (node: string): void =>
+    addAll(workloadPods.byIndex('node', node).filter(({ metadata }) => metadata.deletionTimestamp !== null));
+  onEach(workloadPods, (pod) => addAll([pod]));
+  onEach(persistentVolumes, ({ claim }) => addUsersOf(claim));
+  onEach(datastore.kubeAttachments, ({ nodeName }) => addTerminating(nodeName));
+  onEach(datastore.kubeNodes, ({ metadata }) => addTerminating(metadata.name));
+  onEach(stores.Node, ({ metadata }) => addTerminating(metadata.name));
+  stores.Volume.onChange((current, previous) => {
+    if (current === null || current.status.remountRequestedAt === (previous?.status.remountRequestedAt ?? '')) return;
+    for (const { claim } of persistentVolumes.byIndex('volume', current.metadata.name)) addUsersOf(claim);
+  });
+  stores.Setting.onChange((current, previous) => {
+    if (current === null || current.value === previous?.value || !POD_SETTINGS.includes(current.metadata.name)) return;
+    addAll(workloadPods.list());
+  });
+}
+
+function addAllOn(node: string, { datastore: { stores } }: ControllerContext, queues: Queues): void {
+  for (const { metadata } of stores.InstanceManager.byIndex('node', node)) queues.instanceManager.add(metadata.name);
+  for (const { metadata } of stores.Engine.byIndex('node', node)) queues.engine.add(metadata.name);
+  for (const { metadata } of stores.Replica.byIndex('node', node)) queues.replica.add(metadata.name);
+  for (const { metadata } of stores.Orphan.byIndex('node', node)) queues.orphan.add(metadata.name);
+}
+
+/** Nodes that come, go or gain space matter to volumes that lack something, and to whom they belonged. */
+function addNeedy({ datastore }: ControllerContext, queues: Queues): void {
+  for (const { metadata, status } of datastore.stores.Volume.list()) {
+    if (status.state === 'detached' && status.blockedBy.length === 0) continue;
+    queues.volume.add(metadata.name);
+    queues.attachment.add(metadata.name);
+  }
+}
+
+function wireInstanceManagers(context: ControllerContext, queues: Queues): void {
+  const { datastore } = context;
   const { stores } = datastore;
-  const allOn = (node: string): void => {
-    for (const { metadata } of stores.InstanceManager.byIndex('node', node)) queues.instanceManager.add(metadata.name);
-    for (const { metadata } of stores.Engine.byIndex('node', node)) queues.engine.add(metadata.name);
-    for (const { metadata } of stores.Replica.byIndex('node', node)) queues.replica.add(metadata.name);
-    for (const { metadata } of stores.Orphan.byIndex('node', node)) queues.orphan.add(metadata.name);
-  };
-  const needy = (): void => {
-    // Nodes that come, go or gain space matter to volumes that lack something, and to whom they belonged.
-    for (const { metadata, status } of stores.Volume.list())
-      if (status.state !== 'detached' || status.blockedBy.length > 0) queues.volume.add(metadata.name);
-  };
+  stores.InstanceManager.onChange((current, previous) => {
+    const manager = current ?? previous;
+    if (manager === null) return;
+    queues.instanceManager.add(manager.metadata.name);
+    queues.node.add(manager.spec.nodeID);
+    wakeInstances(datastore, queues, current, previous);
+    if (current?.status.currentState !== previous?.status.currentState) {
+      addNeedy(context, queues);
+      addAllOn(manager.spec.nodeID, context, queues);
+    }
+  });
+  // One that no engine names any more may go.
+  stores.Engine.onChange((current, previous) => {
+    const before = previous?.status.instanceManagerName ?? '';
+    if (before === '' || current?.status.instanceManagerName === before) return;
+    const manager = stores.InstanceManager.get(before);
+    if (manager !== null) queues.node.add(manager.spec.nodeID);
+  });
+}
+
+function wireNodes(context: ControllerContext, queues: Queues): void {
+  const { datastore } = context;
+  const { stores } = datastore;
   onEach(stores.Node, ({ metadata }) => {
     queues.node.add(metadata.name);
-    allOn(metadata.name);
-    needy();
+    addAllOn(metadata.name, context, queues);
+    addNeedy(context, queues);
     for (const { metadata: image } of stores.EngineImage.list()) queues.engineImage.add(image.name);
   });
   // Whether a node is there decides who owns what.
@@ -258,17 +353,6 @@ function wireNodes({ datastore }: ControllerContext, queues: Queues): void {
     for (const { metadata } of stores.Engine.list()) queues.engine.add(metadata.name);
     for (const { metadata } of stores.Replica.list()) queues.replica.add(metadata.name);
     for (const { metadata } of stores.InstanceManager.list()) queues.instanceManager.add(metadata.name);
-  });
-  stores.InstanceManager.onChange((current, previous) => {
-    const manager = current ?? previous;
-    if (manager === null) return;
-    queues.instanceManager.add(manager.metadata.name);
-    queues.node.add(manager.spec.nodeID);
-    wakeInstances(datastore, queues, current, previous);
-    if (current?.status.currentState !== previous?.status.currentState) {
-      needy();
-      allOn(manager.spec.nodeID);
-    }
   });
   // What else there is of a volume decides whether its replica leaves a node that is drained.
   const drained = (): void => {

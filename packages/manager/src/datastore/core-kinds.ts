@@ -18,6 +18,8 @@ export interface KubeNode {
   unschedulable: boolean;
   conditions: CoreCondition[];
   allocatableMilliCpu: number;
+  /** Somebody says that it is shut down for good or for long: the taint `node.kubernetes.io/out-of-service`, NoExecute. */
+  isOutOfService: boolean;
 }
 
 export interface Pod {
@@ -64,15 +66,15 @@ export const EVENT_RESOURCE: Resource = { group: '', version: 'v1', plural: 'eve
 
 type JsonObject = Record<string, unknown>;
 
-function record(value: unknown): JsonObject {
+export function record(value: unknown): JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {};
 }
 
-function list(value: unknown): JsonObject[] {
+export function list(value: unknown): JsonObject[] {
   return Array.isArray(value) ? value.map(record) : [];
 }
 
-function text(value: unknown): string {
+export function text(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
 
@@ -121,12 +123,16 @@ export function parseMilliCpu(value: unknown): number {
 }
 
 export function decodeKubeNode(raw: RawObject): KubeNode {
+  const spec = record(raw['spec']);
   const status = record(raw['status']);
   return {
     metadata: metadataOf(raw),
-    unschedulable: record(raw['spec'])['unschedulable'] === true,
+    unschedulable: spec['unschedulable'] === true,
     conditions: conditionsOf(status),
     allocatableMilliCpu: parseMilliCpu(record(status['allocatable'])['cpu']),
+    isOutOfService: list(spec['taints']).some(
+      ({ key, effect }) => key === 'node.kubernetes.io/out-of-service' && effect === 'NoExecute',
+    ),
   };
 }
 

@@ -38,8 +38,18 @@ import {
   type RawObject,
   type Resource,
 } from './kube-transport.ts';
-import { ObjectStore, type IndexFunctions, type StoredObject } from './object-store.ts';
+import { namespacedKey, ObjectStore, type IndexFunctions, type StoredObject } from './object-store.ts';
 import { reflect } from './reflector.ts';
+import {
+  claimKeys,
+  decodeKubeAttachment,
+  decodePersistentVolume,
+  decodeWorkloadPod,
+  WORKLOAD_RESOURCES,
+  type KubeAttachment,
+  type PersistentVolume,
+  type WorkloadPod,
+} from './workload-kinds.ts';
 
 /** Kinds of ours that the manager keeps in a cache. */
 export const CACHED_KINDS = [
@@ -109,6 +119,21 @@ export class Datastore {
   readonly daemonSets = new ObjectStore<DaemonSet>('DaemonSet');
   readonly budgets = new ObjectStore<DisruptionBudget>('PodDisruptionBudget');
   readonly configMaps = new ObjectStore<ConfigMap>('ConfigMap');
+  /** Pods with claims, of all namespaces, by NAMESPACE/NAME; index values of `claim` are NAMESPACE/CLAIM. */
+  readonly workloadPods = new ObjectStore<WorkloadPod>(
+    'Pod',
+    { node: (pod) => one(pod.nodeName), claim: claimKeys },
+    namespacedKey,
+  );
+  /** Those of our driver; index values of `claim` as above. */
+  readonly persistentVolumes = new ObjectStore<PersistentVolume>('PersistentVolume', {
+    volume: (pv) => one(pv.volumeHandle),
+    claim: ({ claim }) => (claim === null ? [] : [namespacedKey(claim)]),
+  });
+  /** Kubernetes' attachments of our driver. */
+  readonly kubeAttachments = new ObjectStore<KubeAttachment>('VolumeAttachment', {
+    node: (attachment) => one(attachment.nodeName),
+  });
   readonly #options: DatastoreOptions;
   readonly #stop = new AbortController();
   #loops: Promise<void>[] = [];
@@ -125,12 +150,13 @@ export class Datastore {
     const run = <T extends StoredObject>(
       resource: Resource,
       store: ObjectStore<T>,
-      decode: (raw: RawObject) => T,
+      decode: (raw: RawObject) => T | null,
+      namespaces: 'own' | 'all' = 'own',
     ): void => {
       const { promise, resolve } = Promise.withResolvers<void>();
       synced.push(promise);
       const { transport, namespace, clock, log } = this.#options;
-      const scope = resource.namespaced ? namespace : '';
+      const scope = resource.namespaced && namespaces === 'own' ? namespace : '';
       const signal = this.#stop.signal;
       this.#loops.push(
         reflect({ transport, resource, namespace: scope, store, decode, clock, log, signal, onSynced: resolve }),
@@ -144,6 +170,9 @@ export class Datastore {
     run(CORE_RESOURCES.daemonSets, this.daemonSets, decodeDaemonSet);
     run(CORE_RESOURCES.budgets, this.budgets, decodeBudget);
     run(CORE_RESOURCES.configMaps, this.configMaps, decodeConfigMap);
+    run(WORKLOAD_RESOURCES.pods, this.workloadPods, decodeWorkloadPod, 'all');
+    run(WORKLOAD_RESOURCES.persistentVolumes, this.persistentVolumes, decodePersistentVolume);
+    run(WORKLOAD_RESOURCES.attachments, this.kubeAttachments, decodeKubeAttachment);
     await Promise.all(synced);
   }
 

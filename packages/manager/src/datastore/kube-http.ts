@@ -9,6 +9,7 @@ import {
   collectionPath,
   type DeleteOptions,
   type KubeTransport,
+  type ListOptions,
   type RawList,
   type RawObject,
   type Resource,
@@ -49,16 +50,19 @@ export class KubeHttp implements KubeTransport {
     this.#server = cluster.server;
   }
 
-  async list(resource: Resource, namespace: string): Promise<RawList> {
+  async list(resource: Resource, namespace: string, { fieldSelector, onObject }: ListOptions = {}): Promise<RawList> {
     const items: RawObject[] = [];
-    let query = `limit=${limits.listPageSize}`;
+    const take = onObject ?? ((object: RawObject): number => items.push(object));
+    const selected = fieldSelector === undefined ? '' : `&fieldSelector=${encodeURIComponent(fieldSelector)}`;
+    const firstPage = `limit=${limits.listPageSize}${selected}`;
+    let query = firstPage;
     for (;;) {
       const page = await this.#call('GET', `${collectionPath(resource, namespace)}?${query}`);
       const metadata = isJsonObject(page['metadata']) ? page['metadata'] : {};
-      for (const item of Array.isArray(page['items']) ? page['items'] : []) items.push(asObject(item));
+      for (const item of Array.isArray(page['items']) ? page['items'] : []) take(asObject(item));
       const next = textOf(metadata['continue'], '');
       if (next === '') return { items, resourceVersion: textOf(metadata['resourceVersion'], '') };
-      query = `limit=${limits.listPageSize}&continue=${encodeURIComponent(next)}`;
+      query = `${firstPage}&continue=${encodeURIComponent(next)}`;
     }
   }
 

@@ -26,6 +26,13 @@ export interface RawList {
   resourceVersion: string;
 }
 
+export interface ListOptions {
+  /** As in the API: `involvedObject.kind=Pod,involvedObject.name=web-0`. */
+  fieldSelector?: string;
+  /** Takes each object as its page comes; the answer's `items` are empty then, so that no long list is in memory. */
+  onObject?: (object: RawObject) => void;
+}
+
 export interface WatchEvent {
   type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
   object: RawObject;
@@ -43,7 +50,8 @@ export interface DeleteOptions {
 export type WatchEnd = { kind: 'closed' } | { kind: 'gone' } | { kind: 'failed'; error: Error };
 
 export interface KubeTransport {
-  list(resource: Resource, namespace: string): Promise<RawList>;
+  /** `namespace` '': in all of them. */
+  list(resource: Resource, namespace: string, options?: ListOptions): Promise<RawList>;
   /** Resolves when the watch is over. */
   watch(
     resource: Resource,

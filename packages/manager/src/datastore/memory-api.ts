@@ -1,12 +1,14 @@
 /**
  * A Kubernetes API in memory for tests and simulations: versions, optimistic locking, the status subresource,
- * finalizers, owner references with background collection, watches. Deliveries to watches are synchronous.
+ * finalizers, owner references with background collection, watches. Deliveries to watches are synchronous. A pod that is
+ * deleted with a grace period stays, terminating, until somebody deletes it without one, as a kubelet does.
  */
 import {
   ApiError,
   collectionPath,
   type DeleteOptions,
   type KubeTransport,
+  type ListOptions,
   type RawList,
   type RawObject,
   type Resource,
@@ -15,7 +17,8 @@ import {
 } from './kube-transport.ts';
 
 interface Watcher {
-  path: string;
+  resource: Resource;
+  namespace: string;
   deliver: (event: WatchEvent) => void;
   end: (end: WatchEnd) => void;
 }
@@ -36,6 +39,26 @@ function withoutStatus(object: RawObject): Json {
   const { status: _status, metadata, ...rest } = object;
   const { resourceVersion: _version, managedFields: _managed, ...meta } = metadata;
   return { ...rest, metadata: meta };
+}
+
+/** `namespace` '': all of them. */
+function isWithin(stored: Stored, resource: Resource, namespace: string): boolean {
+  const { group, plural } = stored.resource;
+  if (group !== resource.group || plural !== resource.plural) return false;
+  return namespace === '' || stored.object.metadata.namespace === namespace;
+}
+
+/** `a.b=c,d=e` of a field selector. */
+function isSelected(object: RawObject, fieldSelector: string): boolean {
+  return fieldSelector.split(',').every((term) => {
+    const [path = '', wanted = ''] = term.split('=');
+    const value = path.split('.').reduce<unknown>((at, field) => (isJson(at) ? at[field] : undefined), object);
+    return value === wanted;
+  });
+}
+
+function isJson(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null;
 }
 
 function finalizersOf(object: RawObject): unknown[] {
@@ -64,11 +87,16 @@ export class MemoryApi implements KubeTransport {
     this.#now = now;
   }
 
-  list(resource: Resource, namespace: string): Promise<RawList> {
+  list(resource: Resource, namespace: string, { fieldSelector = '', onObject }: ListOptions = {}): Promise<RawList> {
     return this.#attempt('list', resource, '', () => {
-      const path = collectionPath(resource, namespace);
-      const items = [...this.#objects.values()].filter((stored) => stored.path.startsWith(`${path}/`));
-      return { items: items.map(({ object }) => structuredClone(object)), resourceVersion: String(this.#version) };
+      const items = [...this.#objects.values()]
+        .filter((stored) => isWithin(stored, resource, namespace))
+        .filter(({ object }) => fieldSelector === '' || isSelected(object, fieldSelector))
+        .map(({ object }) => structuredClone(object));
+      const resourceVersion = String(this.#version);
+      if (onObject === undefined) return { items, resourceVersion };
+      items.forEach(onObject);
+      return { items: [], resourceVersion };
     });
   }
 
@@ -80,8 +108,7 @@ export class MemoryApi implements KubeTransport {
     signal: AbortSignal,
   ): Promise<WatchEnd> {
     return new Promise((resolve) => {
-      const path = collectionPath(resource, namespace);
-      const watcher: Watcher = { path, deliver: onEvent, end };
+      const watcher: Watcher = { resource, namespace, deliver: onEvent, end };
       const watchers = this.#watchers;
       function end(reason: WatchEnd): void {
         watchers.delete(watcher);
@@ -167,6 +194,13 @@ export class MemoryApi implements KubeTransport {
         this.#store('MODIFIED', { ...stored, object });
         return;
       }
+      const graceS = options.gracePeriodSeconds ?? 0;
+      if (resource.plural === 'pods' && graceS > 0) {
+        const deletionTimestamp = new Date(this.#now() + graceS * 1000).toISOString();
+        Object.assign(metaOf(object), { deletionTimestamp, deletionGracePeriodSeconds: graceS });
+        this.#store('MODIFIED', { ...stored, object });
+        return;
+      }
       this.#drop(stored);
     });
   }
@@ -184,8 +218,9 @@ export class MemoryApi implements KubeTransport {
   }
 
   #settle(stored: Stored): RawObject {
-    const deleting = metaOf(stored.object)['deletionTimestamp'];
-    if (deleting !== undefined && deleting !== null && finalizersOf(stored.object).length === 0) {
+    const { deletionTimestamp: deleting, deletionGracePeriodSeconds: graceS } = metaOf(stored.object);
+    const isTerminating = typeof graceS === 'number' && graceS > 0;
+    if (deleting !== undefined && deleting !== null && !isTerminating && finalizersOf(stored.object).length === 0) {
       this.#drop(stored);
       return structuredClone(stored.object);
     }
@@ -223,7 +258,8 @@ export class MemoryApi implements KubeTransport {
 
   #deliver(type: WatchEvent['type'], stored: Stored): void {
     for (const watcher of this.#watchers) {
-      if (stored.path.startsWith(`${watcher.path}/`)) watcher.deliver({ type, object: structuredClone(stored.object) });
+      if (isWithin(stored, watcher.resource, watcher.namespace))
+        watcher.deliver({ type, object: structuredClone(stored.object) });
     }
   }
 

@@ -1,5 +1,5 @@
 /**
- * The cache of one kind: objects by name, with indexes. The newest version wins, whichever way it comes (list, watch or
+ * The cache of one kind: objects by key, with indexes. The key is the name, or for kinds of all namespaces NAMESPACE/NAME. The newest version wins, whichever way it comes (list, watch or
  * the answer to our own write), so a controller never acts on something older than what it wrote itself.
  *
  * Objects in the cache are shared: whoever wants to change one makes a copy first.
@@ -14,8 +14,15 @@ export interface StoredObject {
 
 export type ChangeListener<T> = (current: T | null, previous: T | null) => void;
 
-/** The index keys of an object; an object may have none or several in an index. */
+/** The index values of an object; an object may have none or several in an index. */
 export type IndexFunctions<T> = Record<string, (object: T) => readonly string[]>;
+
+/** The key of an object, from what each of its versions and its deletion tell. */
+export type KeyOf = (metadata: { name: string; namespace?: string }) => string;
+
+export const nameKey: KeyOf = ({ name }) => name;
+
+export const namespacedKey: KeyOf = ({ namespace = '', name }) => `${namespace}/${name}`;
 
 /** Versions are decimal numbers without leading zeros, of any length. */
 export function isNewerVersion(version: string, than: string): boolean {
@@ -24,6 +31,7 @@ export function isNewerVersion(version: string, than: string): boolean {
 
 export class ObjectStore<T extends StoredObject> {
   readonly kind: string;
+  readonly keyOf: KeyOf;
   readonly #objects = new Map<string, T>();
   readonly #indexFunctions: IndexFunctions<T>;
   readonly #indexes = new Map<string, Map<string, Set<string>>>();
@@ -31,14 +39,15 @@ export class ObjectStore<T extends StoredObject> {
   /** Insertion order is age. */
   readonly #deletedUids = new Set<string>();
 
-  constructor(kind: string, indexFunctions: IndexFunctions<T> = {}) {
+  constructor(kind: string, indexFunctions: IndexFunctions<T> = {}, keyOf: KeyOf = nameKey) {
     this.kind = kind;
+    this.keyOf = keyOf;
     this.#indexFunctions = indexFunctions;
     for (const name of Object.keys(indexFunctions)) this.#indexes.set(name, new Map());
   }
 
-  get(name: string): T | null {
-    return this.#objects.get(name) ?? null;
+  get(key: string): T | null {
+    return this.#objects.get(key) ?? null;
   }
 
   list(): T[] {
@@ -49,11 +58,11 @@ export class ObjectStore<T extends StoredObject> {
     return this.#objects.size;
   }
 
-  /** The objects with this key in the index, sorted by name. */
-  byIndex(index: string, key: string): T[] {
-    const names = this.#indexes.get(index);
-    assert(names !== undefined, `${this.kind} has no index ${index}`);
-    return [...(names.get(key) ?? [])].toSorted().flatMap((name) => this.get(name) ?? []);
+  /** The objects with this value in the index, sorted by key. */
+  byIndex(index: string, value: string): T[] {
+    const keys = this.#indexes.get(index);
+    assert(keys !== undefined, `${this.kind} has no index ${index}`);
+    return [...(keys.get(value) ?? [])].toSorted().flatMap((key) => this.get(key) ?? []);
   }
 
   onChange(listener: ChangeListener<T>): void {
@@ -62,46 +71,46 @@ export class ObjectStore<T extends StoredObject> {
 
   /** Takes in a version from wherever; false if it is not news. */
   apply(object: T): boolean {
-    const { name, uid, resourceVersion } = object.metadata;
+    const { uid, resourceVersion } = object.metadata;
     if (this.#deletedUids.has(uid)) return false;
-    const present = this.#objects.get(name);
+    const key = this.keyOf(object.metadata);
+    const present = this.#objects.get(key);
     if (present !== undefined && !isNewerVersion(resourceVersion, present.metadata.resourceVersion)) return false;
-    this.#set(name, object, present ?? null);
+    this.#set(key, object, present ?? null);
     return true;
   }
 
   /** Takes in a deletion; one of an incarnation that has been replaced already is not news. */
-  remove(name: string, uid: string): boolean {
+  remove(key: string, uid: string): boolean {
     this.#rememberDeleted(uid);
-    const present = this.#objects.get(name);
+    const present = this.#objects.get(key);
     if (present === undefined || present.metadata.uid !== uid) return false;
-    this.#objects.delete(name);
-    this.#reindex(name, present, null);
+    this.#objects.delete(key);
+    this.#reindex(key, present, null);
     this.#announce(null, present);
     return true;
   }
 
   /** Takes in a whole list as of a version: what is not in it and not newer than it is gone. */
   replaceAll(objects: T[], listVersion: string): void {
-    const names = new Set(objects.map((object) => object.metadata.name));
-    for (const present of this.list()) {
-      const { name, uid, resourceVersion } = present.metadata;
-      if (!names.has(name) && !isNewerVersion(resourceVersion, listVersion)) this.remove(name, uid);
+    const keys = new Set(objects.map((object) => this.keyOf(object.metadata)));
+    for (const [key, present] of this.#objects) {
+      const { uid, resourceVersion } = present.metadata;
+      if (!keys.has(key) && !isNewerVersion(resourceVersion, listVersion)) this.remove(key, uid);
     }
     for (const object of objects) {
-      const present = this.get(object.metadata.name);
-      if (present !== null && present.metadata.uid !== object.metadata.uid) {
-        this.remove(present.metadata.name, present.metadata.uid);
-      }
+      const key = this.keyOf(object.metadata);
+      const present = this.get(key);
+      if (present !== null && present.metadata.uid !== object.metadata.uid) this.remove(key, present.metadata.uid);
       this.apply(object);
     }
   }
 
-  #set(name: string, object: T, previous: T | null): void {
+  #set(key: string, object: T, previous: T | null): void {
     if (previous !== null && previous.metadata.uid !== object.metadata.uid)
       this.#rememberDeleted(previous.metadata.uid);
-    this.#objects.set(name, object);
-    this.#reindex(name, previous, object);
+    this.#objects.set(key, object);
+    this.#reindex(key, previous, object);
     this.#announce(object, previous);
   }
 
@@ -109,19 +118,19 @@ export class ObjectStore<T extends StoredObject> {
     for (const listener of this.#listeners) listener(current, previous);
   }
 
-  #reindex(name: string, previous: T | null, current: T | null): void {
-    for (const [index, keysOf] of Object.entries(this.#indexFunctions)) {
-      const names = this.#indexes.get(index);
-      assert(names !== undefined);
-      for (const key of previous === null ? [] : keysOf(previous)) {
-        const entry = names.get(key);
-        entry?.delete(name);
-        if (entry?.size === 0) names.delete(key);
+  #reindex(key: string, previous: T | null, current: T | null): void {
+    for (const [index, valuesOf] of Object.entries(this.#indexFunctions)) {
+      const keys = this.#indexes.get(index);
+      assert(keys !== undefined);
+      for (const value of previous === null ? [] : valuesOf(previous)) {
+        const entry = keys.get(value);
+        entry?.delete(key);
+        if (entry?.size === 0) keys.delete(value);
       }
-      for (const key of current === null ? [] : keysOf(current)) {
-        const entry = names.get(key);
-        if (entry === undefined) names.set(key, new Set([name]));
-        else entry.add(name);
+      for (const value of current === null ? [] : valuesOf(current)) {
+        const entry = keys.get(value);
+        if (entry === undefined) keys.set(value, new Set([key]));
+        else entry.add(key);
       }
     }
   }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { HostFacts } from './host-facts.ts';
 import { findingsOf, type Finding } from './node-checks.ts';
-import { asMap, formatted, hasErrors } from './report.ts';
+import { asMap, formatted, hasErrors } from '../lhctl/report.ts';
 
 const GIB = 2 ** 30;
 const GOOD: HostFacts = {

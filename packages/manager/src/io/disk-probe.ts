@@ -148,6 +148,12 @@ export interface DiskMeasure {
   availableBytes: number;
 }
 
+/** Throws if there is no such folder. */
+export async function measureDisk(root: string): Promise<DiskMeasure> {
+  if (!(await stat(root)).isDirectory()) throw new Error(`${root} is no folder`);
+  return measure(root);
+}
+
 async function measure(root: string): Promise<DiskMeasure> {
   const space = await statfs(root);
   const { filesystemId, filesystemType } = await filesystemIdentity(root);

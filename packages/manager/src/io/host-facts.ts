@@ -3,7 +3,7 @@ import { readdir, readFile, stat, statfs } from 'node:fs/promises';
 import { hostname, release } from 'node:os';
 import { dirname, posix } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { PROCESSES, TOOLS, type DiskFacts, type HostFacts } from '../lhctl/host-facts.ts';
+import { PROCESSES, TOOLS, type DiskFacts, type HostFacts } from '../environment/host-facts.ts';
 
 const TOOL_FOLDERS = ['/usr/sbin', '/usr/bin', '/sbin', '/bin', '/usr/local/sbin', '/usr/local/bin'];
 const PROCESSES_MAX = 100_000;

@@ -6,7 +6,7 @@ import { VirtualClock } from '../virtual-clock.ts';
 import { checkCluster } from './check-cluster.ts';
 import { CHECK_NAME, DAEMON_SETS, messageOf, reportOf } from './check-pods.ts';
 import { limits } from './limits.ts';
-import type { Finding } from './node-checks.ts';
+import type { Finding } from '../environment/node-checks.ts';
 import type { NodeReport } from './report.ts';
 
 const NAMESPACE = 'longhorn-system';

@@ -4,7 +4,7 @@
  */
 import type { RawObject, Resource } from '../datastore/kube-transport.ts';
 import { limits } from './limits.ts';
-import type { Finding, Level } from './node-checks.ts';
+import type { Finding, Level } from '../environment/node-checks.ts';
 import type { NodeReport } from './report.ts';
 
 export const CHECK_NAME = 'longhorn-environment-check';

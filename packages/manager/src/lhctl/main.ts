@@ -10,7 +10,7 @@ import { endSignal, loadKubeConfig } from '../process-setup.ts';
 import { BUILD_VERSION, LONGHORN_VERSION } from '../version.ts';
 import { checkCluster } from './check-cluster.ts';
 import { checkDaemonSet, messageOf } from './check-pods.ts';
-import { findingsOf } from './node-checks.ts';
+import { findingsOf } from '../environment/node-checks.ts';
 import { formatted, hasErrors, type Format, type NodeReport } from './report.ts';
 import { createSnapshot, parseLabels } from './snapshot.ts';
 

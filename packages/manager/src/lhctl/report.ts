@@ -1,5 +1,5 @@
 /** What was found, as text for people or as a map node -> level -> messages for programs. */
-import type { Finding, Level } from './node-checks.ts';
+import type { Finding, Level } from '../environment/node-checks.ts';
 
 export interface NodeReport {
   node: string;

@@ -159,6 +159,60 @@ describe('uninstalling', () => {
     expect(order.at(-1)).toBe('delete Setting');
   });
 
+  describe('what never started', () => {
+    const FLAG = 'deleting-confirmation-flag';
+
+    async function neverStarted(): Promise<Awaited<ReturnType<typeof installed>>> {
+      const made = await installed({ ready: 0 });
+      for (const kind of AFTER_MANAGERS)
+        for (const { metadata } of (await made.api.list(customResource(kind), NAMESPACE)).items) {
+          await made.api.delete(customResource(kind), NAMESPACE, metadata.name, {});
+          if (kind !== 'Setting')
+            await made.api.patch(customResource(kind), NAMESPACE, metadata.name, { metadata: { finalizers: null } });
+        }
+      made.api.writes.length = 0;
+      return made;
+    }
+
+    /** Makes an object in the moment in which the managers are taken away, as one that begins would. */
+    function makeMeanwhile(api: MemoryApi, kind: 'Volume' | 'Node' | 'Setting', name: string): void {
+      api.fault = (verb, deleted) => {
+        if (verb !== 'delete' || deleted !== 'DaemonSet') return;
+        api.fault = null;
+        void api.create(customResource(kind), NAMESPACE, { metadata: { name, finalizers: ['longhorn.io'] } });
+      };
+    }
+
+    it('goes without the flag, which guards data', async () => {
+      const { api, run } = await neverStarted();
+      await run();
+      expect(await left(api)).toEqual([]);
+    });
+
+    it.each(AFTER_MANAGERS)('is not what has an object of kind %s', async (kind) => {
+      const { api, run } = await neverStarted();
+      await api.create(customResource(kind), NAMESPACE, { metadata: { name: 'one' } });
+      api.writes.length = 0;
+      await expect(run()).rejects.toThrow(`because ${FLAG} is set to`);
+      expect(api.writes).toEqual([]);
+    });
+
+    it('goes with what a manager makes meanwhile at its start', async () => {
+      const { api, run } = await neverStarted();
+      makeMeanwhile(api, 'Node', 'node-1');
+      await run();
+      expect(await left(api)).toEqual([]);
+    });
+
+    it('is refused when somebody makes a volume meanwhile, which stays', async () => {
+      const { api, run } = await neverStarted();
+      makeMeanwhile(api, 'Volume', 'vol-1');
+      await expect(run()).rejects.toThrow(`because ${FLAG} is set to`);
+      const volume = await api.get(customResource('Volume'), NAMESPACE, 'vol-1');
+      expect(volume.metadata['deletionTimestamp']).toBeUndefined();
+    });
+  });
+
   it('can be ended at any step and started again', async () => {
     const whole = await installed();
     await whole.run();

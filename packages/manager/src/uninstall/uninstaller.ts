@@ -1,12 +1,12 @@
 /**
  * `longhorn-manager uninstall`: takes an installation down, volumes and all. It refuses unless the setting
- * deleting-confirmation-flag is true. It can be ended and started again at any point: what is gone is gone, and the flag
- * goes last of all.
+ * deleting-confirmation-flag is true; the flag guards data, so an installation without any object of ours goes without
+ * it. It can be ended and started again at any point: what is gone is gone, and the flag goes last of all.
  */
 import type { Logger } from 'pino';
 import { LABEL, MANAGED_BY, OBJECT_NAME, type CrdKind } from '@longhorn/shared-types';
 import { pause, type Clock } from '../clock.ts';
-import { CORE_RESOURCES, decodeKubeNode, decodePod, type KubeNode } from '../datastore/core-kinds.ts';
+import { CORE_RESOURCES, decodePod } from '../datastore/core-kinds.ts';
 import {
   isConflict,
   isNotFound,
@@ -14,6 +14,7 @@ import {
   type RawObject,
   type Resource,
 } from '../datastore/kube-transport.ts';
+import { readyNodes } from '../datastore/ready-nodes.ts';
 import {
   AFTER_MANAGERS,
   customResource,
@@ -121,8 +122,7 @@ async function removeNamed(u: Uninstaller, objects: readonly NamedObject[], phas
  */
 async function waitForPods(u: Uninstaller): Promise<void> {
   await until(u, 'pods', async () => {
-    const ready = (await u.transport.list(CORE_RESOURCES.kubeNodes, '')).items.map(decodeKubeNode).filter(isReady);
-    const alive = new Set(ready.map(({ metadata }) => metadata.name));
+    const alive = await readyNodes(u.transport);
     const pods = (await u.transport.list(CORE_RESOURCES.pods, u.namespace)).items.map(decodePod);
     return pods
       .filter(({ metadata, nodeName }) => isOurs(metadata.labels) && (nodeName === '' || alive.has(nodeName)))
@@ -130,18 +130,26 @@ async function waitForPods(u: Uninstaller): Promise<void> {
   });
 }
 
-function isReady({ conditions }: KubeNode): boolean {
-  return conditions.some(({ type, status }) => type === 'Ready' && status === 'True');
-}
-
 function isOurs(labels: Record<string, string>): boolean {
   return labels['app'] === OBJECT_NAME.managerApp || labels[LABEL.managedBy] === MANAGED_BY;
 }
 
-/** Whether an earlier run got to its end: the flag is the last object of ours that goes. */
-async function isGone(u: Uninstaller): Promise<boolean> {
-  for (const kind of AFTER_MANAGERS) if ((await listKind(u, kind)).length > 0) return false;
-  return (await find(u, CORE_RESOURCES.daemonSets, OBJECT_NAME.managerApp)) === null;
+async function hasAny(u: Uninstaller, kinds: readonly CrdKind[]): Promise<boolean> {
+  for (const kind of kinds) if ((await listKind(u, kind)).length > 0) return true;
+  return false;
+}
+
+/**
+ * Nothing of ours is there: an earlier run got to its end, or no manager ever started. One may start right now: what it
+ * makes then goes, too, but data that somebody made meanwhile is guarded by the flag again.
+ */
+async function uninstallEmpty(u: Uninstaller): Promise<void> {
+  await removeNamed(u, [...MANAGERS, ...DRIVER], 'removing managers and the CSI driver');
+  await waitForPods(u);
+  const reason = (await hasAny(u, WITH_MANAGERS)) ? refusal(null) : null;
+  if (reason !== null) throw new Error(reason);
+  await removeKinds(u, AFTER_MANAGERS, 0);
+  await removeNamed(u, REST, 'removing what is left');
 }
 
 /** Resolves when nothing is left but the chart's own objects and the data folders of nodes. */
@@ -149,10 +157,7 @@ export async function uninstall(u: Uninstaller): Promise<void> {
   const flag = await find(u, customResource('Setting'), FLAG).catch((error: unknown) => {
     throw new Error(`cannot read the setting ${FLAG}`, { cause: error });
   });
-  if (flag === null && (await isGone(u))) {
-    await removeNamed(u, [...MANAGERS, ...DRIVER, ...REST], 'removing what is left');
-    return;
-  }
+  if (flag === null && !(await hasAny(u, AFTER_MANAGERS))) return uninstallEmpty(u);
   const reason = refusal(flag);
   if (reason !== null) throw new Error(reason);
   const ready = managersAreReady(await find(u, CORE_RESOURCES.daemonSets, OBJECT_NAME.managerApp));

@@ -137,6 +137,29 @@ describe('after an upgrade', () => {
     await api.replace(CORE_RESOURCES.daemonSets, NAMESPACE, { ...made, status }, 'status');
   }
 
+  async function managerOn(api: MemoryApi, node: string, ready: string | null, image: string): Promise<void> {
+    const pod = managerPod(`m-${node}`, image);
+    await api.create(CORE_RESOURCES.pods, NAMESPACE, { ...pod, spec: { ...spec(image), nodeName: node } });
+    if (ready === null) return;
+    const made = await api.create(CORE_RESOURCES.kubeNodes, '', { metadata: { name: node } });
+    const conditions = [{ type: 'Ready', status: ready }];
+    await api.replace(CORE_RESOURCES.kubeNodes, '', { ...made, status: { conditions } }, 'status');
+  }
+
+  async function messages(api: MemoryApi): Promise<unknown[]> {
+    return (await api.list(EVENT_RESOURCE, NAMESPACE)).items.map(({ message }) => message);
+  }
+
+  /** The check with all the time that it takes. */
+  async function outcomeOf(job: UpgradeJob, clock: VirtualClock): Promise<string> {
+    const outcome = postUpgrade(job).then(() => 'passed', String);
+    for (let attempt = 0; attempt < upgradeLimits.triesMax; attempt += 1) {
+      await settle();
+      clock.advance(upgradeLimits.retryMs);
+    }
+    return outcome;
+  }
+
   const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
   it('waits until the last manager has the new image', async () => {
@@ -156,13 +179,32 @@ describe('after an upgrade', () => {
   it('gives up after a while, and names the pod', async () => {
     const { api, clock, job, events } = setup();
     await daemonSet(api);
-    await api.create(CORE_RESOURCES.pods, NAMESPACE, managerPod('m-1', 'manager:1'));
-    const outcome = postUpgrade(job).catch(String);
-    for (let attempt = 0; attempt < upgradeLimits.triesMax; attempt += 1) {
-      await settle();
-      clock.advance(upgradeLimits.retryMs);
-    }
-    expect(await outcome).toBe('Error: manager upgrade is still in progress: pod m-1 runs manager:1, not manager:2');
+    await managerOn(api, 'node-1', 'True', 'manager:1');
+    expect(await outcomeOf(job, clock)).toBe(
+      'Error: manager upgrade is still in progress: pod m-node-1 runs manager:1, not manager:2',
+    );
     expect(await events()).toEqual(['Warning FailedUpgradePostCheck']);
+  });
+
+  it('does not wait for a manager on a node that is down or gone, and names it', async () => {
+    const { api, job } = setup();
+    await daemonSet(api);
+    await managerOn(api, 'node-1', 'True', 'manager:2');
+    await managerOn(api, 'node-2', 'Unknown', 'manager:1');
+    await managerOn(api, 'node-3', null, 'manager:1');
+    await managerOn(api, 'node-4', 'False', 'manager:2');
+    await postUpgrade(job);
+    expect(await messages(api)).toEqual([
+      'post-upgrade check passed, but for managers on nodes that are not ready: m-node-2 on node-2, m-node-3 on node-3. They follow when their nodes are back',
+    ]);
+  });
+
+  it('does not pass while no manager that counts has the new image', async () => {
+    const { api, clock, job } = setup();
+    await daemonSet(api);
+    await managerOn(api, 'node-1', 'Unknown', 'manager:2');
+    expect(await outcomeOf(job, clock)).toBe(
+      'Error: manager upgrade is still in progress: no manager runs on a node that is ready',
+    );
   });
 });

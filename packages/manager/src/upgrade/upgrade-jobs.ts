@@ -9,6 +9,7 @@ import type { Logger } from 'pino';
 import { pause, rfc3339, type Clock } from '../clock.ts';
 import { CORE_RESOURCES, EVENT_RESOURCE } from '../datastore/core-kinds.ts';
 import { isNotFound, type KubeTransport, type RawObject } from '../datastore/kube-transport.ts';
+import { readyNodes } from '../datastore/ready-nodes.ts';
 import { CLI_API_MIN_VERSION, CLI_API_VERSION } from '../controllers/engine-image/plan.ts';
 import { customResource } from '../uninstall/inventory.ts';
 import { upgradeLimits } from './limits.ts';
@@ -61,16 +62,11 @@ async function tell(
   }
 }
 
-/** Runs a job and says how it went, as an event and as its outcome. */
-async function announced(
-  job: UpgradeJob,
-  name: string,
-  failure: string,
-  good: string,
-  work: () => Promise<void>,
-): Promise<void> {
+/** Runs a job and says how it went, as an event and as its outcome. `work` resolves to what is good. */
+async function announced(job: UpgradeJob, name: string, failure: string, work: () => Promise<string>): Promise<void> {
+  let good: string;
   try {
-    await work();
+    good = await work();
   } catch (error) {
     await tell(job, name, 'Warning', failure, error instanceof Error ? error.message : String(error));
     throw error;
@@ -105,14 +101,16 @@ async function engineRefusal({ transport, namespace }: UpgradeJob): Promise<stri
 
 /** Rejects when the upgrade must not go on. */
 export function preUpgrade(job: UpgradeJob): Promise<void> {
-  return announced(job, 'longhorn-pre-upgrade', 'FailedUpgradePreCheck', 'pre-upgrade check passed', async () => {
+  return announced(job, 'longhorn-pre-upgrade', 'FailedUpgradePreCheck', async () => {
+    const good = 'pre-upgrade check passed';
     const current = await currentVersion(job);
     const refusal = upgradeRefusal(current, job.version, job.isVersionChecked);
     if (refusal !== null) throw new Error(refusal);
-    if (current === '') return;
+    if (current === '') return good;
     const engines = await engineRefusal(job);
     if (engines !== null) throw new Error(engines);
     await migrateStoredVersions(job.transport, job.namespace, job.log);
+    return good;
   });
 }
 
@@ -122,31 +120,59 @@ function imagesOf(spec: unknown): Map<string, string> {
   return new Map(containers.map(({ name, image }) => [String(name), String(image)]));
 }
 
-/** What is not upgraded yet; null: all managers are. */
-async function managersLeft({ transport, namespace }: UpgradeJob): Promise<string | null> {
+/** Of the managers. */
+interface UpgradeState {
+  /** Why it is not over; null: it is. */
+  left: string | null;
+  /** `POD on NODE` of old ones that cannot be replaced now: nothing happens to a pod on a node that is down. */
+  onLostNodes: string[];
+}
+
+async function managersState({ transport, namespace }: UpgradeJob): Promise<UpgradeState> {
   const set = await transport.get(CORE_RESOURCES.daemonSets, namespace, OBJECT_NAME.managerApp);
   const { observedGeneration } = record(set['status']);
-  if (observedGeneration !== set.metadata['generation']) return 'the DaemonSet was not looked at yet';
+  if (observedGeneration !== set.metadata['generation'])
+    return { left: 'the DaemonSet was not looked at yet', onLostNodes: [] };
   const wanted = imagesOf(record(record(set['spec'])['template'])['spec']);
+  const ready = await readyNodes(transport);
   const { items } = await transport.list(CORE_RESOURCES.pods, namespace);
-  const pods = items.filter(({ metadata }) => record(metadata['labels'])['app'] === OBJECT_NAME.managerApp);
-  if (pods.length === 0) return 'no manager runs';
-  for (const pod of pods) {
-    const images = imagesOf(pod['spec']);
-    for (const [name, image] of wanted)
-      if (images.get(name) !== image)
-        return `pod ${pod.metadata.name} runs ${images.get(name) ?? 'nothing'}, not ${image}`;
+  const state: UpgradeState = { left: null, onLostNodes: [] };
+  let upgraded = 0;
+  for (const pod of items.filter(({ metadata }) => record(metadata['labels'])['app'] === OBJECT_NAME.managerApp)) {
+    const { nodeName } = record(pod['spec']);
+    const isLost = typeof nodeName === 'string' && !ready.has(nodeName);
+    const problem = oldImage(pod, wanted);
+    if (problem === null) upgraded += isLost ? 0 : 1;
+    else if (isLost) state.onLostNodes.push(`${pod.metadata.name} on ${nodeName}`);
+    else state.left ??= problem;
   }
+  if (upgraded === 0) state.left ??= 'no manager runs on a node that is ready';
+  return state;
+}
+
+function oldImage(pod: RawObject, wanted: ReadonlyMap<string, string>): string | null {
+  const images = imagesOf(pod['spec']);
+  for (const [name, image] of wanted)
+    if (images.get(name) !== image)
+      return `pod ${pod.metadata.name} runs ${images.get(name) ?? 'nothing'}, not ${image}`;
   return null;
 }
 
-/** Rejects when managers are not upgraded in time. */
+/** Rejects when managers are not upgraded in time. Those on nodes that are not ready are named, not waited for. */
 export function postUpgrade(job: UpgradeJob): Promise<void> {
-  return announced(job, 'longhorn-post-upgrade', 'FailedUpgradePostCheck', 'post-upgrade check passed', async () => {
+  return announced(job, 'longhorn-post-upgrade', 'FailedUpgradePostCheck', async () => {
     for (let attempt = 1; ; attempt += 1) {
-      const left = await managersLeft(job);
-      if (left === null) return;
-      job.log.info({ attempt, left }, 'manager upgrade is still in progress');
+      const { left, onLostNodes } = await managersState(job);
+      if (left === null) {
+        if (onLostNodes.length === 0) return 'post-upgrade check passed';
+        const rest = onLostNodes.length - upgradeLimits.namesInEventMax;
+        const named = [
+          ...onLostNodes.slice(0, upgradeLimits.namesInEventMax),
+          ...(rest > 0 ? [`${rest} more`] : []),
+        ].join(', ');
+        return `post-upgrade check passed, but for managers on nodes that are not ready: ${named}. They follow when their nodes are back`;
+      }
+      job.log.info({ attempt, left, onLostNodes }, 'manager upgrade is still in progress');
       if (attempt >= upgradeLimits.triesMax) throw new Error(`manager upgrade is still in progress: ${left}`);
       await pause(job.clock, upgradeLimits.retryMs, job.signal);
       job.signal.throwIfAborted();

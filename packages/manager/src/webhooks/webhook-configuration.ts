@@ -3,7 +3,8 @@ import { API_GROUP, API_VERSION_NAME, CRD_KINDS, OBJECT_NAME, type CrdKind } fro
 import { covers } from '../datastore/covers.ts';
 import { isNotFound, type KubeTransport, type RawObject, type Resource } from '../datastore/kube-transport.ts';
 import type { Operation } from './admission.ts';
-import type { JsonObject } from './json-object.ts';
+import { isJsonObject, peekObject, textAt, type JsonObject } from './json-object.ts';
+import { trustedAuthorities, type TrustedAuthorities } from './trusted-authorities.ts';
 
 export const WEBHOOK_PORT = 9502;
 
@@ -15,6 +16,9 @@ const WEBHOOK_TIMEOUT_S = 5;
 
 const BOTH: readonly Operation[] = ['CREATE', 'UPDATE'];
 const ALL: readonly Operation[] = ['CREATE', 'UPDATE', 'DELETE'];
+
+/** Until when authorities of before are trusted, RFC 3339. */
+const PREVIOUS_CA_UNTIL = 'longhorn.io/previous-ca-trusted-until';
 
 /** Operations that are mutated and validated; as upstream, and DELETE only where a rule speaks of it. */
 const RULES: Record<CrdKind, { mutating: readonly Operation[]; validating: readonly Operation[] }> = {
@@ -83,33 +87,50 @@ function webhook(type: 'mutating' | 'validating', namespace: string, caPem: stri
   };
 }
 
-async function apply(transport: KubeTransport, resource: Resource, wanted: RawObject): Promise<void> {
-  const { name } = wanted.metadata;
-  try {
-    const present = await transport.get(resource, '', name);
-    if (covers(present['webhooks'], wanted['webhooks'])) return;
-    await transport.patch(resource, '', name, { webhooks: wanted['webhooks'] });
-  } catch (error) {
-    if (!isNotFound(error)) throw error;
-    await transport.create(resource, '', wanted);
-  }
+function trustedNow(present: RawObject): TrustedAuthorities {
+  const [first] = Array.isArray(present['webhooks']) ? present['webhooks'].filter(isJsonObject) : [];
+  const bundle = textAt(peekObject(first ?? {}, 'clientConfig'), 'caBundle');
+  return {
+    pem: Buffer.from(bundle, 'base64').toString('utf8'),
+    previousUntil: textAt(peekObject(present.metadata, 'annotations'), PREVIOUS_CA_UNTIL),
+  };
 }
+
+interface ConfigurationKind {
+  resource: Resource;
+  type: 'mutating' | 'validating';
+  name: string;
+}
+
+const CONFIGURATIONS: readonly ConfigurationKind[] = [
+  { type: 'mutating', resource: MUTATING, name: OBJECT_NAME.mutatingWebhook },
+  { type: 'validating', resource: VALIDATING, name: OBJECT_NAME.validatingWebhook },
+];
 
 /** Creates the two configurations, or brings them up to date; writes only what differs. */
 export async function applyWebhookConfigurations(
   transport: KubeTransport,
   namespace: string,
   caPem: string,
+  nowMs: number,
 ): Promise<void> {
-  for (const [type, resource, name] of [
-    ['mutating', MUTATING, OBJECT_NAME.mutatingWebhook],
-    ['validating', VALIDATING, OBJECT_NAME.validatingWebhook],
-  ] as const) {
-    await apply(transport, resource, {
-      apiVersion: 'admissionregistration.k8s.io/v1',
-      kind: resource.kind,
-      metadata: { name },
-      webhooks: [webhook(type, namespace, caPem)],
-    });
+  for (const { resource, type, name } of CONFIGURATIONS) {
+    try {
+      const present = await transport.get(resource, '', name);
+      const before = trustedNow(present);
+      const { pem, previousUntil } = trustedAuthorities(caPem, before, nowMs);
+      const webhooks = [webhook(type, namespace, pem)];
+      if (covers(present['webhooks'], webhooks) && previousUntil === before.previousUntil) continue;
+      const annotations = { [PREVIOUS_CA_UNTIL]: previousUntil === '' ? null : previousUntil };
+      await transport.patch(resource, '', name, { metadata: { annotations }, webhooks });
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+      await transport.create(resource, '', {
+        apiVersion: 'admissionregistration.k8s.io/v1',
+        kind: resource.kind,
+        metadata: { name },
+        webhooks: [webhook(type, namespace, caPem)],
+      });
+    }
   }
 }

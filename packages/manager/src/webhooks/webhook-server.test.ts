@@ -56,11 +56,20 @@ async function configuration(): Promise<Configuration> {
   return { webhooks: found.webhooks ?? [] };
 }
 
-function call(path: string, body: string | null): Promise<{ status: number; text: string }> {
+async function bundle(): Promise<string> {
+  return Buffer.from((await configuration()).webhooks[0]!.clientConfig.caBundle, 'base64').toString('utf8');
+}
+
+function call(
+  path: string,
+  body: string | null,
+  port = server.port,
+  trusted = ca,
+): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const method = body === null ? 'GET' : 'POST';
     const sent = request(
-      { host: '127.0.0.1', port: server.port, servername: HOST, ca, path, method, agent: false },
+      { host: '127.0.0.1', port, servername: HOST, ca: trusted, path, method, agent: false },
       (response) => {
         let text = '';
         response.on('data', (chunk: Buffer) => (text += chunk.toString('utf8')));
@@ -199,6 +208,44 @@ describe('webhook server', () => {
     const second = await start();
     const bundle = Buffer.from((await configuration()).webhooks[0]!.clientConfig.caBundle, 'base64').toString('utf8');
     expect(bundle).not.toBe(ca);
+    await second.stop();
+  });
+
+  async function breakCa(): Promise<void> {
+    const secret = await api.get(SECRETS, NS, 'longhorn-webhook-ca');
+    await api.replace(SECRETS, NS, { ...secret, data: { 'tls.crt': 'eA==', 'tls.key': '' } }, '');
+  }
+
+  it('replaces an authority without a call that fails, and ends the trust in the old one after an hour', async () => {
+    await breakCa();
+    const clock = new VirtualClock(Date.now());
+    const second = await start(clock);
+    const trusted = await bundle();
+    // The first one serves with the old certificate until it looks again.
+    expect((await call('/v1/healthz', null, server.port, trusted)).status).toBe(200);
+    expect((await call('/v1/healthz', null, second.port, trusted)).status).toBe(200);
+    clock.advance(webhookLimits.previousCaTrustedMs);
+    await expect.poll(bundle).not.toContain(ca);
+    expect((await call('/v1/healthz', null, second.port, await bundle())).status).toBe(200);
+    await second.stop();
+  });
+
+  it('serves with a certificate of a new authority only once that is trusted', async () => {
+    const clock = new VirtualClock(Date.now());
+    const second = await start(clock);
+    await breakCa();
+    let refused = 0;
+    api.fault = (verb, kind) => {
+      if (verb !== 'patch' || !kind.endsWith('WebhookConfiguration')) return;
+      refused += 1;
+      throw new Error('API server away');
+    };
+    clock.advance(webhookLimits.checkIntervalMs);
+    await expect.poll(() => refused).toBe(1);
+    expect((await call('/v1/healthz', null, second.port)).status).toBe(200);
+    api.fault = null;
+    await expect.poll(() => (clock.advance(webhookLimits.retryIntervalMs), bundle())).not.toBe(ca);
+    expect((await call('/v1/healthz', null, second.port, await bundle())).status).toBe(200);
     await second.stop();
   });
 

@@ -97,11 +97,15 @@ function listen(server: Server, host: string, port: number): Promise<number> {
   });
 }
 
-/** One round: certificates, configurations, label. Idempotent; writes only what differs. */
+/**
+ * One round: certificates, configurations, label. Idempotent; writes only what differs. In this order, an authority is
+ * trusted before this server serves with its certificate, and it serves before it can be reached.
+ */
 async function setUp(options: WebhookServerOptions, server: Server): Promise<void> {
   const { datastore, clock, randomBytes, podName } = options;
   const { transport, namespace } = datastore;
   const { ca, serving } = await webhookCertificates({ transport, namespace, nowMs: () => clock.now(), randomBytes });
+  await applyWebhookConfigurations(transport, namespace, ca.certificatePem, clock.now());
   server.setSecureContext({ cert: serving.certificatePem, key: serving.keyPem });
   if (podName !== '') {
     const pod = datastore.pods.get(podName);
@@ -110,7 +114,6 @@ async function setUp(options: WebhookServerOptions, server: Server): Promise<voi
       await transport.patch(CORE_RESOURCES.pods, namespace, podName, { metadata: { labels } });
     }
   }
-  await applyWebhookConfigurations(transport, namespace, ca.certificatePem);
 }
 
 async function setUpFirst(options: WebhookServerOptions, server: Server, signal: AbortSignal): Promise<void> {

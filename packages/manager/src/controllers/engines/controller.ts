@@ -3,7 +3,7 @@
  * proxy, its status in the API. Only the manager that is responsible for the engine acts; it alone listens to it.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { Engine } from '@longhorn/shared-types';
+import type { Engine, InstanceManager } from '@longhorn/shared-types';
 import { backoffMs, pause } from '../../clock.ts';
 import { limits } from '../../limits.ts';
 import { ENGINE_PORTS, binaryPath, engineProcessArguments } from '../../instance-client/process-arguments.ts';
@@ -318,7 +318,7 @@ export class EngineController {
     if (manager === null || manager.status.ip === '') return done;
     const { name } = engine.metadata;
     if (action.kind === 'create') {
-      await this.#start(engine, memory, manager.status.ip);
+      await this.#start(engine, memory, manager);
       return { kind: 'waiting', untilMs: this.#context.clock.now() + limits.progressPollMs };
     }
     if (action.kind !== 'delete') return done;
@@ -339,9 +339,10 @@ export class EngineController {
    * Start, in this order: is there a process already? The epoch is raised and stored. What the start rests on (the
    * record, the replicas) is stored with it. Only then the process is created. A crash in between costs an epoch.
    */
-  async #start(engine: Engine, memory: Memory, ip: string): Promise<void> {
+  async #start(engine: Engine, memory: Memory, manager: InstanceManager): Promise<void> {
     const { datastore, managers, environment, clock, events } = this.#context;
     const { name } = engine.metadata;
+    const { ip } = manager.status;
     if ((await managers.get(ip, name, 'engine')) !== null) return;
     const settings = settingsOf(this.#context);
     const raised = structuredClone(engine);
@@ -351,6 +352,8 @@ export class EngineController {
     const stored = await datastore.saveMain('Engine', engine, raised);
     const starting = structuredClone(stored);
     starting.status.starting = true;
+    // With it: whoever has to end the process, or to know what an instance manager still runs, finds it by this.
+    starting.status.instanceManagerName = manager.metadata.name;
     starting.status.currentReplicaAddressMap = { ...stored.spec.replicaAddressMap };
     starting.status.membership ??= firstMembership(datastore.stores.Replica.byIndex('volume', stored.spec.volumeName));
     const ready = await datastore.saveStatus('Engine', stored, starting);

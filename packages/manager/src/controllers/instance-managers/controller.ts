@@ -1,14 +1,15 @@
 /** The pod of an instance manager and the list of its processes. The manager on its node makes the pod. */
 import { isDeepStrictEqual } from 'node:util';
-import type { InstanceManager } from '@longhorn/shared-types';
+import type { Engine, InstanceManager } from '@longhorn/shared-types';
 import { backoffMs } from '../../clock.ts';
 import { CORE_RESOURCES } from '../../datastore/core-kinds.ts';
 import { isAlreadyExists, isNotFound } from '../../datastore/kube-transport.ts';
 import { limits } from '../../limits.ts';
 import type { InstanceResponse } from '../../instance-client/instance-managers.ts';
-import { done, type Outcome } from '../../reconcile/outcome.ts';
+import { done, earlier, type Outcome } from '../../reconcile/outcome.ts';
 import { nodeOf, responsible, settingsOf, type ControllerContext } from '../context.ts';
 import { nodeIsDownOrDeleted } from '../ownership.ts';
+import { isLeftOver, type EngineProcess } from './leftovers.ts';
 import { InstanceManagerMonitor } from './monitor.ts';
 import { planInstanceManager } from './plan.ts';
 import { cpuRequestMilli, instanceManagerPod } from './pod.ts';
@@ -17,6 +18,8 @@ interface Memory {
   monitor: InstanceManagerMonitor | null;
   podsMade: number;
   podMadeAtMs: number;
+  /** Since when an engine process is left over, by UUID. */
+  leftSinceMs: ReadonlyMap<string, number>;
 }
 
 type Processes = InstanceManager['status']['instanceEngines'];
@@ -63,16 +66,17 @@ export class InstanceManagerController {
     if (processes !== null && plan.status.currentState === 'running') fillProcesses(plan.status, processes);
     if (plan.status.currentState === 'running' && plan.status.apiVersion === 0)
       plan.requeueAtMs = await this.#greet(plan.status);
-    await datastore.saveStatus('InstanceManager', manager, { ...manager, status: plan.status });
+    const stored = await datastore.saveStatus('InstanceManager', manager, { ...manager, status: plan.status });
     if (plan.action === 'delete-pod') await this.#deletePod(name);
     if (plan.action === 'create-pod') await this.#createPod(manager, memory);
-    return plan.requeueAtMs === null ? done : { kind: 'waiting', untilMs: plan.requeueAtMs };
+    const outcome: Outcome = plan.requeueAtMs === null ? done : { kind: 'waiting', untilMs: plan.requeueAtMs };
+    return earlier(outcome, await this.#endLeftOver(stored, memory));
   }
 
   #memory(name: string): Memory {
     const present = this.#memories.get(name);
     if (present !== undefined) return present;
-    const memory: Memory = { monitor: null, podsMade: 0, podMadeAtMs: 0 };
+    const memory: Memory = { monitor: null, podsMade: 0, podMadeAtMs: 0, leftSinceMs: new Map() };
     this.#memories.set(name, memory);
     return memory;
   }
@@ -113,6 +117,41 @@ export class InstanceManagerController {
       status.ip = '';
       return clock.now() + limits.streamRetryMinMs;
     }
+  }
+
+  /** Ends engine processes that were left behind, once they have been for a while. */
+  async #endLeftOver(manager: InstanceManager, memory: Memory): Promise<Outcome> {
+    const { datastore, managers, clock, log } = this.#context;
+    const { currentState, ip, instanceEngines } = manager.status;
+    const processes =
+      currentState === 'running' && memory.monitor !== null
+        ? Object.entries(instanceEngines).map(([name, { status }]) => ({ name, uuid: status.uuid, manager }))
+        : [];
+    const { stores } = datastore;
+    const left = processes.filter((process) => this.#isLeftOver(process, stores.Engine.get(process.name)));
+    const before = memory.leftSinceMs;
+    memory.leftSinceMs = new Map(left.map(({ uuid }) => [uuid, before.get(uuid) ?? clock.now()]));
+    for (const process of left) {
+      const { name, uuid } = process;
+      const sinceMs = memory.leftSinceMs.get(uuid) ?? clock.now();
+      if (clock.now() - sinceMs < limits.leftoverGraceMs) continue;
+      // Not from a cache: it must not be one that serves by now.
+      if (!this.#isLeftOver(process, await datastore.read('Engine', name))) continue;
+      log.warn({ instanceManager: manager.metadata.name, engine: name, uuid }, 'ending an engine process left behind');
+      await managers.delete(ip, name, 'engine', { uuid, keepDevice: false });
+    }
+    return left.length === 0 ? done : { kind: 'waiting', untilMs: clock.now() + limits.leftoverLookMs };
+  }
+
+  #isLeftOver(process: EngineProcess, engine: Engine | null): boolean {
+    const { stores } = this.#context.datastore;
+    const volume = engine?.spec.volumeName ?? process.name.replace(/-e-[^-]*$/, '');
+    return isLeftOver(process, {
+      engine,
+      siblings: stores.Engine.byIndex('volume', volume),
+      volume: stores.Volume.get(volume),
+      named: stores.InstanceManager.get(engine?.status.instanceManagerName ?? ''),
+    });
   }
 
   async #deletePod(name: string): Promise<void> {

@@ -49,20 +49,32 @@ interface Given {
   state?: 'running' | 'stopped' | 'error';
   restarts?: boolean;
   down?: boolean;
+  /** Where the instance is wanted; the instance manager is on node-1. */
+  node?: string;
+  /** Name that the status has; 'im' is that of the given instance manager. */
+  named?: string;
 }
 
-function run(given: Given): { state: string; action: InstanceAction; started: boolean; ip: string } {
+interface Result {
+  state: string;
+  action: InstanceAction;
+  started: boolean;
+  ip: string;
+  named: string;
+}
+
+function run(given: Given): Result {
   const replica = newObject('Replica', 'ns', 'r');
   Object.assign(replica.status, {
     started: given.started ?? false,
     starting: given.starting ?? false,
     currentState: given.state ?? 'stopped',
-    instanceManagerName: 'im',
+    instanceManagerName: given.named ?? 'im',
   });
   const action = planInstance({
     name: 'r',
     desireState: given.desire ?? 'running',
-    nodeId: 'node-1',
+    nodeId: given.node ?? 'node-1',
     image: 'image',
     status: replica.status,
     instanceManager: given.im === null ? null : manager(given.im, given.process ?? null),
@@ -70,7 +82,8 @@ function run(given: Given): { state: string; action: InstanceAction; started: bo
     restarts: given.restarts ?? false,
     nowMs: NOW_MS,
   });
-  return { state: replica.status.currentState, action, started: replica.status.started, ip: replica.status.ip };
+  const { currentState, started, ip, instanceManagerName } = replica.status;
+  return { state: currentState, action, started, ip, named: instanceManagerName };
 }
 
 const none: InstanceAction = { kind: 'none' };
@@ -152,5 +165,27 @@ describe('what is done about it', () => {
 
   it('is ready for the next start after an engine was cleared', () => {
     expect(run({ im: 'running', started: true, restarts: true })).toMatchObject({ state: 'stopped', started: false });
+  });
+});
+
+describe('the instance manager of an engine', () => {
+  const ended: Given = { im: 'running', started: true, restarts: true };
+  const cases: [string, Given, string][] = [
+    ['is kept between two processes: it holds the device', ended, 'im'],
+    ['is kept when nobody can say how it is', { im: 'unknown', restarts: true }, 'im'],
+    ['is kept while a create may be on its way', { im: 'running', starting: true, restarts: true }, 'im'],
+    ['is given up when it is not wanted any more', { ...ended, desire: 'stopped' }, ''],
+    ['is given up when it went, and the device with it', { im: 'error', restarts: true }, ''],
+    ['is given up when it went while a create was on its way', { im: 'error', starting: true, restarts: true }, ''],
+    ['is given up when another node is to have the engine', { im: 'running', restarts: true, node: 'node-2' }, ''],
+    ['is given up when it is another one than before', { im: 'running', restarts: true, named: 'gone' }, ''],
+    ['is given up by a replica: it has no device', { im: 'running' }, ''],
+  ];
+  it.each(cases)('%s', (_name, given, named) => {
+    expect(run(given).named).toBe(named);
+  });
+
+  it('starts nothing on a node where nothing is wanted', () => {
+    expect(run({ im: 'running', restarts: true, node: 'node-2' }).action).toEqual(none);
   });
 });

@@ -82,6 +82,8 @@ function planStart(question: InstanceQuestion, process: Process | null): Instanc
     status.starting = false;
     return process === null ? { kind: 'none' } : { kind: 'delete', keepDevice: true };
   }
+  // One of another node is left first.
+  if (instanceManager.spec.nodeID !== question.nodeId) return { kind: 'none' };
   if (process === null && !status.started && ['', 'stopped'].includes(status.currentState)) return { kind: 'create' };
   return { kind: 'none' };
 }
@@ -114,7 +116,22 @@ function mapState(question: InstanceQuestion, process: Process | null): void {
     return;
   }
   clearAddress(status, !(state === 'unknown' && status.started));
-  if (state === 'stopped' && !status.starting) status.instanceManagerName = '';
+  if (state === 'stopped' && !keepsInstanceManager(question)) status.instanceManagerName = '';
+}
+
+/**
+ * Whether an instance without a process stays where it was. What holds the block device of an engine ended by itself
+ * lives in that engine's instance manager and cannot be seen from a newer one beside it, which would remove the device.
+ */
+function keepsInstanceManager({ status, restarts, desireState, nodeId, instanceManager }: InstanceQuestion): boolean {
+  if (!restarts || desireState !== 'running') return status.starting;
+  return (
+    instanceManager !== null &&
+    instanceManager.metadata.name === status.instanceManagerName &&
+    instanceManager.metadata.deletionTimestamp === null &&
+    instanceManager.spec.nodeID === nodeId &&
+    ['running', 'unknown'].includes(instanceManager.status.currentState)
+  );
 }
 
 function stateOf({ instanceManager, status }: InstanceQuestion, process: Process | null): InstanceState {

@@ -4,35 +4,43 @@
  */
 import {
   API_VERSION,
-  ANNOTATION,
   LABEL,
   instanceManagerName,
   newObject,
+  type InstanceManager,
   type Node,
   type Replica,
 } from '@longhorn/shared-types';
+import { bootstrapNode } from '../../bootstrap.ts';
 import type { Pod } from '../../datastore/core-kinds.ts';
-import { done, type Outcome } from '../../reconcile/outcome.ts';
+import { done, earlier, type Outcome } from '../../reconcile/outcome.ts';
 import { findCondition } from '../conditions.ts';
 import { recordAll, settingsOf, type ControllerContext } from '../context.ts';
 import { hasProtectedReplicaElsewhere } from '../disruption-budgets/protection.ts';
 import { instanceManagerLabels } from '../instance-managers/pod.ts';
-import { nodeIsUnavailable } from '../ownership.ts';
+import { NodeDefaults } from './default-disks.ts';
 import { DiskMonitor } from './disk-monitor.ts';
+import { EnvironmentMonitor } from './environment-monitor.ts';
 import { decideEviction, type Eviction } from './eviction.ts';
 import { planNode, type NodeWorld } from './plan.ts';
+import { kubeNodeExists, RemovedNodes } from './removed-nodes.ts';
 
 const COMPONENT = 'longhorn-node-controller';
 
 export class NodeController {
   readonly #context: ControllerContext;
   readonly disks: DiskMonitor;
+  readonly #surroundings: EnvironmentMonitor;
+  readonly #removed: RemovedNodes;
+  readonly #defaults: NodeDefaults;
   /** Set by the wiring. */
   enqueue: (name: string) => void = () => undefined;
 
   constructor(context: ControllerContext) {
     this.#context = context;
-    const { clock, environment, datastore, me, io } = context;
+    this.#removed = new RemovedNodes(context);
+    this.#defaults = new NodeDefaults(context);
+    const { clock, environment, datastore, me, io, log } = context;
     this.disks = new DiskMonitor(
       clock,
       io,
@@ -40,24 +48,35 @@ export class NodeController {
       () => datastore.stores.Node.get(me),
       () => this.enqueue(me),
     );
+    this.#surroundings = new EnvironmentMonitor(
+      clock,
+      () => io.readHostFacts(environment.hostRoot, environment.dataRoot, me),
+      () => this.enqueue(me),
+      log,
+    );
   }
 
   stop(): void {
     this.disks.stop();
+    this.#surroundings.stop();
   }
 
   async reconcile(name: string): Promise<Outcome> {
     const { datastore, me } = this.#context;
     const node = datastore.stores.Node.get(name);
-    if (node === null) return done;
+    if (node === null || datastore.kubeNodes.get(name) !== null) this.#removed.isSettled(name);
+    if (node === null) return name === me ? this.#register() : done;
     if (node.metadata.deletionTimestamp !== null) {
       await datastore.removeFinalizer('Node', node);
       return done;
     }
-    if (name === me) this.disks.follow(node);
+    if (name === me) {
+      this.disks.follow(node);
+      this.#surroundings.start();
+    }
     const plan = planNode(this.#world(node));
     const ready = findCondition(plan.node.status.conditions, 'Ready');
-    const outcome: Outcome = plan.requeueAtMs === null ? done : { kind: 'waiting', untilMs: plan.requeueAtMs };
+    let outcome: Outcome = plan.requeueAtMs === null ? done : { kind: 'waiting', untilMs: plan.requeueAtMs };
     // A node that is well speaks for itself.
     if (name !== me && ready?.status === 'True') return outcome;
     const evictions = name === me ? this.#evictions(plan.node) : [];
@@ -65,11 +84,20 @@ export class NodeController {
       plan.node.status.autoEvicting = evictions.some(({ eviction }) => eviction.reason === 'EvictionAutomatic');
     const stored = await datastore.saveStatus('Node', node, plan.node);
     recordAll(this.#context, COMPONENT, stored, plan.events);
-    if (ready?.reason === 'KubernetesNodeGone') await this.#forgetNode(stored);
+    if (ready?.reason === 'KubernetesNodeGone') outcome = earlier(outcome, await this.#removed.follow(stored));
     if (name !== me) return outcome;
     await this.#ensureInstanceManager(stored);
     await this.#markEvictions(stored, evictions);
+    await this.#defaults.apply(stored, datastore.kubeNodes.get(me));
     return outcome;
+  }
+
+  /** This node is in Kubernetes, but our object of it was deleted: it came back after it was forgotten. */
+  async #register(): Promise<Outcome> {
+    const { datastore, me } = this.#context;
+    if (datastore.kubeNodes.get(me) === null || !(await kubeNodeExists(this.#context, me))) return done;
+    await bootstrapNode(this.#context);
+    return done;
   }
 
   #world(node: Node): NodeWorld {
@@ -98,6 +126,7 @@ export class NodeController {
         name === me
           ? {
               probes: this.disks.probes,
+              findings: this.#surroundings.findings,
               replicas,
               space: {
                 overProvisioningPercentage: settings.get('storage-over-provisioning-percentage'),
@@ -110,20 +139,6 @@ export class NodeController {
     };
   }
 
-  /** The Kubernetes node is gone for good: so is ours. The first manager that is well does it. */
-  async #forgetNode(node: Node): Promise<void> {
-    const { datastore, me } = this.#context;
-    const first = datastore.stores.Node.list()
-      .filter((other) => !nodeIsUnavailable(other))
-      .map((other) => other.metadata.name)
-      .toSorted()[0];
-    if (first !== me || datastore.kubeNodes.size === 0) return;
-    const marked = structuredClone(node);
-    marked.metadata.annotations[ANNOTATION.deleteNodeFromLonghorn] = '';
-    await datastore.saveMain('Node', node, marked);
-    await datastore.delete('Node', node.metadata.name);
-  }
-
   /** Exactly one instance manager with the default image; others go once nothing runs in them. */
   async #ensureInstanceManager(node: Node): Promise<void> {
     const { datastore, namespace, images } = this.#context;
@@ -134,11 +149,7 @@ export class NodeController {
     for (const other of datastore.stores.InstanceManager.byIndex('node', nodeName)) {
       if (other.metadata.name === name || other.spec.dataEngine === 'v2' || other.metadata.deletionTimestamp !== null)
         continue;
-      const busy = [
-        ...Object.values(other.status.instanceEngines),
-        ...Object.values(other.status.instanceReplicas),
-      ].some(({ status }) => status.state === 'running' || status.state === 'starting');
-      if (!busy && other.status.currentState !== 'unknown')
+      if (!this.#isBusy(other) && other.status.currentState !== 'unknown')
         await datastore.delete('InstanceManager', other.metadata.name, { propagationPolicy: 'Foreground' });
     }
     if (datastore.stores.InstanceManager.get(name) !== null) return;
@@ -152,6 +163,15 @@ export class NodeController {
       { apiVersion: API_VERSION, kind: 'Node', name: nodeName, uid: node.metadata.uid, blockOwnerDeletion: true },
     ];
     await datastore.create('InstanceManager', manager);
+  }
+
+  /** It runs something, or an engine is between two processes in it: its device is held there. */
+  #isBusy({ metadata, status }: InstanceManager): boolean {
+    const processes = [...Object.values(status.instanceEngines), ...Object.values(status.instanceReplicas)];
+    if (processes.some(({ status: { state } }) => state === 'running' || state === 'starting')) return true;
+    if (status.currentState !== 'running') return false;
+    const engines = this.#context.datastore.stores.Engine.list();
+    return engines.some((engine) => engine.status.instanceManagerName === metadata.name);
   }
 
   /** Replicas on the disks of this node, and whether they are to leave. */

@@ -3,10 +3,12 @@ import type { Condition, Node, Replica } from '@longhorn/shared-types';
 import { parseTime } from '../../clock.ts';
 import type { KubeNode, Pod } from '../../datastore/core-kinds.ts';
 import type { EventRecord } from '../../datastore/event-recorder.ts';
+import type { Finding } from '../../environment/node-checks.ts';
 import type { DiskProbe } from '../../io/disk-probe.ts';
 import { limits } from '../../limits.ts';
 import { storageProblem, type SpaceLimits } from '../../scheduler/storage-check.ts';
 import { isTrue, setCondition, type WantedCondition } from '../conditions.ts';
+import { BLOCK_DEVICE_AVAILABLE, environmentConditions } from './environment.ts';
 
 type DiskStatus = Node['status']['diskStatus'][string];
 
@@ -19,6 +21,8 @@ export interface NodeWorld {
   /** Only on the node itself; null elsewhere. */
   own: {
     probes: ReadonlyMap<string, DiskProbe>;
+    /** What the environment lacks; null: not looked at yet. */
+    findings: readonly Finding[] | null;
     /** By disk UUID. */
     replicas: ReadonlyMap<string, readonly Replica[]>;
     space: SpaceLimits;
@@ -35,6 +39,8 @@ export interface NodePlan {
   requeueAtMs: number | null;
 }
 
+/** Conditions whose changes are told as events. */
+const WITH_EVENTS = ['Ready', 'Schedulable', BLOCK_DEVICE_AVAILABLE];
 const PRESSURES = ['DiskPressure', 'PIDPressure', 'MemoryPressure', 'NetworkUnavailable'];
 
 export function planNode(world: NodeWorld): NodePlan {
@@ -56,13 +62,15 @@ export function planNode(world: NodeWorld): NodePlan {
     message: `The MountPropagation value None is not detected from pod ${world.managerPod?.metadata.name ?? ''}, node ${name}`,
   };
   set(plan, propagates ? { type: 'MountPropagation', status: 'True' } : failure, world.nowMs);
+  if (world.own.findings !== null)
+    for (const condition of environmentConditions(world.own.findings)) set(plan, condition, world.nowMs);
   status.diskStatus = planDisks(world, world.own);
   return plan;
 }
 
 function set(plan: NodePlan, condition: WantedCondition, nowMs: number): void {
   const changed = setCondition(plan.node.status.conditions, condition, nowMs);
-  if (!changed || !['Ready', 'Schedulable'].includes(condition.type)) return;
+  if (!changed || !WITH_EVENTS.includes(condition.type)) return;
   plan.events.push({
     type: condition.status === 'True' ? 'Normal' : 'Warning',
     reason: condition.type,

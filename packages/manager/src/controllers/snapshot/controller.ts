@@ -4,6 +4,7 @@ import { cloneStage, needsSource } from '../../clone-stage.ts';
 import { engineTarget } from '../../instance-client/instance-managers.ts';
 import { done, type Outcome } from '../../reconcile/outcome.ts';
 import { instanceManagerOf, settingsOf, type ControllerContext } from '../context.ts';
+import { observeEngineNodes, ticketNode } from '../engine-node.ts';
 import type { EngineController } from '../engines/controller.ts';
 import { planSnapshot, type SnapshotAction } from './plan.ts';
 
@@ -11,6 +12,8 @@ const COMPONENT = 'longhorn-snapshot-controller';
 const TICKET_TYPE = 'snapshot-controller';
 const PURGE_RETRY_MS = 10_000;
 const CREATE_CHECK_MS = 2_000;
+/** The node of a ticket may become unable to run an engine. */
+const TICKET_CHECK_MS = 10_000;
 
 /** Whether a copy that is not there yet needs the snapshot. */
 function copiesFrom(copy: Volume, snapshot: string, nowMs: number): boolean {
@@ -49,7 +52,8 @@ export class SnapshotController {
     else await this.#dropTicket(snapshot);
     const stored = await datastore.saveStatus('Snapshot', snapshot, { ...snapshot, status: plan.status });
     this.#announce(snapshot, stored);
-    if (plan.action.kind === 'none' || engine === null) return done;
+    if (plan.action.kind === 'none' || engine === null)
+      return plan.needsTicket ? { kind: 'waiting', untilMs: clock.now() + TICKET_CHECK_MS } : done;
     const target = engineTarget(engine, instanceManagerOf(this.#context, engine));
     if (target === null) return done;
     await this.#act(stored, plan.action, target, engine.metadata.name);
@@ -104,9 +108,10 @@ export class SnapshotController {
 
   async #addTicket(snapshot: Snapshot, volume: Volume): Promise<void> {
     const id = this.#ticketId(snapshot);
-    const nodeID = volume.status.ownerID;
+    const nodes = observeEngineNodes(this.#context, volume.metadata.name);
     await this.#context.datastore.update('VolumeAttachment', snapshot.spec.volume, (present) => {
       const ticket = present.spec.attachmentTickets[id];
+      const nodeID = ticketNode(volume, ticket?.nodeID ?? '', nodes);
       if (ticket !== undefined && ticket.nodeID === nodeID) return null;
       present.spec.attachmentTickets[id] = {
         generation: ticket?.generation ?? 0,

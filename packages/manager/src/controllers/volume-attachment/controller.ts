@@ -2,6 +2,8 @@
 import type { Volume } from '@longhorn/shared-types';
 import { done, type Outcome } from '../../reconcile/outcome.ts';
 import { recordAll, settingsOf, type ControllerContext } from '../context.ts';
+import { observeEngineNodes, strictLocalNode } from '../engine-node.ts';
+import { isToGrow } from '../volume/expansion.ts';
 import { observeVolume } from '../volume/observe.ts';
 import { searchPlaces } from '../volume/placement.ts';
 import { isDeleting, newDraft } from '../volume/world.ts';
@@ -28,6 +30,11 @@ export async function reconcileAttachment(context: ControllerContext, name: stri
       ({ metadata }) => metadata.deletionTimestamp === null,
     ),
     eviction: evictionOf(context, volume),
+    engineNodes: observeEngineNodes(context, volume.metadata.name),
+    isToGrow: datastore.stores.Engine.byIndex('volume', volume.metadata.name).some(
+      (engine) => engine.spec.active && isToGrow(engine),
+    ),
+    boundTo: strictLocalNode(context, volume.metadata.name),
     cordonedNodes: new Set(cordoned.map(({ metadata }) => metadata.name)),
     detachesCordoned: settingsOf(context).get('detach-manually-attached-volumes-when-cordoned'),
   });

@@ -21,6 +21,12 @@ function plan(
     clone: { dataSource: string; state: string; next?: string };
     copies: { name: string; state: string; next?: string }[];
     eviction: 'none' | 'possible' | 'no place';
+    /** Nodes that can run an engine, with a `!` those that are cordoned. */
+    able: string[];
+    runsOn: string;
+    /** Its engine was not told to grow, though it is to. */
+    lacksRoom: boolean;
+    boundTo: string;
   }> = {},
   cordoned: string[] = [],
   detaches = false,
@@ -59,6 +65,15 @@ function plan(
       cloned(newObject('Volume', 'ns', name), 'vol://v', state, next),
     ),
     eviction: volume.eviction ?? 'none',
+    engineNodes: {
+      able: (volume.able ?? ['n1', 'n2', 'owner']).map((name) => ({
+        name: name.replace('!', ''),
+        isCordoned: name.endsWith('!'),
+      })),
+      runsOn: volume.runsOn ?? '',
+    },
+    isToGrow: volume.lacksRoom !== true,
+    boundTo: volume.boundTo ?? '',
     cordonedNodes: new Set(cordoned),
     detachesCordoned: detaches,
   });
@@ -122,10 +137,88 @@ describe('where a volume is to be', () => {
     ['where it is after its workload has gone', plan([growth('n1')], { ...attached('n1'), grows: true }), 'n1', 'n1'],
     ['where it began', plan([growth('n1')], { grows: true }), 'n1', 'n1'],
     ['no longer when it has grown', plan([growth('n1')], attached('n1')), undefined, ''],
+    [
+      'not before there is room',
+      plan([growth('n1')], { ...attached('n1'), grows: true, lacksRoom: true }),
+      undefined,
+      '',
+    ],
+    ['by a workload while there is no room', plan([csi('n1')], { grows: true, lacksRoom: true }), undefined, 'n1'],
   ];
   it.each(growing)('that is to grow is attached %s', (_name, { volume, attachment }, ticketNode, node) => {
     expect(attachment.spec.attachmentTickets['volume-expansion-controller-v']?.nodeID).toBe(ticketNode);
     expect(volume.spec.nodeID).toBe(node);
+  });
+
+  const bound: [string, ReturnType<typeof plan>, string][] = [
+    ['where its replica is', plan([csi('n1')], { boundTo: 'n1' }), 'n1'],
+    ['nowhere when only another node wants it', plan([csi('n2')], { boundTo: 'n1' }), ''],
+    ['where its replica is, whatever comes first elsewhere', plan([api('n2'), csi('n1')], { boundTo: 'n1' }), 'n1'],
+    [
+      'not away from a snapshot for who cannot have it',
+      plan([snapshot('n1'), csi('n2')], { ...attached('n1'), boundTo: 'n1' }),
+      'n1',
+    ],
+    ['where it is in use, even so', plan([csi('n2')], { ...attached('n2'), boundTo: 'n1' }), 'n2'],
+  ];
+  it.each(bound)('that is strict-local is %s', (_name, { volume }, expected) => {
+    expect(volume.spec.nodeID).toBe(expected);
+  });
+
+  it('that is strict-local says so to who wants it on another node', () => {
+    for (const state of [{}, attached('n1')]) {
+      const { attachment } = plan([csi('n2')], { ...state, boundTo: 'n1' });
+      expect(attachment.status.attachmentTicketStatuses['c']).toMatchObject({
+        satisfied: false,
+        conditions: [
+          {
+            type: 'Satisfied',
+            status: 'False',
+            message: 'strict-local volume v can only be attached to node n1, where its replica is',
+          },
+        ],
+      });
+    }
+  });
+
+  const attaching = (node: string): Parameters<typeof plan>[1] => ({ nodeID: node, state: 'attaching' });
+  const works: [string, Parameters<typeof plan>[1], Ticket][] = [
+    ['to grow', { grows: true }, growth('n1')],
+    ['for its replicas to move', { eviction: 'possible' }, eviction('n1')],
+    [
+      'for its copy',
+      { copies: [{ name: 'c', state: 'initiated' }] },
+      { id: 'volume-clone-controller-c', type: 'volume-clone-controller', node: 'n1', disableFrontend: 'any' },
+    ],
+  ];
+  describe.each(works)('that is attached %s', (_work, work, ticket) => {
+    const cases: [string, string[], Ticket[], Parameters<typeof plan>[1], string][] = [
+      ['is on its owner', ['n1', 'owner'], [], {}, 'owner'],
+      ['is not on an owner that cannot run an engine', ['n1', 'n2'], [], {}, 'n1'],
+      ['is not on an owner that is being drained', ['n2', 'owner!'], [], {}, 'n2'],
+      ['is on an owner that is being drained when no other node can', ['owner!'], [], {}, 'owner'],
+      ['is on its owner when nobody can', [], [], {}, 'owner'],
+      ['leaves a node that cannot run it any more', ['n2', 'owner'], [ticket], attaching('n1'), ''],
+      ['is left where it is when nobody can', [], [ticket], attaching('n1'), 'n1'],
+      ['is left where it is about to be', ['n1', 'owner'], [ticket], attaching('n1'), 'n1'],
+      ['is left where its engine runs', ['n2'], [ticket], { ...attached('n1'), runsOn: 'n1' }, 'n1'],
+      ['leaves a node whose engine is gone for good', ['n2'], [ticket], attached('n1'), ''],
+      ['makes room for a workload while it is attaching', ['n1', 'n2'], [ticket, csi('n2')], attaching('n1'), ''],
+    ];
+    it.each(cases)('%s', (_name, able, tickets, state, node) => {
+      expect(plan(tickets, { ...work, ...state, able }).volume.spec.nodeID).toBe(node);
+    });
+  });
+
+  it('that is to grow comes back to its workload, if that node can run an engine', () => {
+    const given = { grows: true, state: 'detached' } as const;
+    expect(plan([growth('n1'), csi('n2')], { ...given, able: ['n1', 'n2'] }).volume.spec.nodeID).toBe('n2');
+    expect(plan([growth('n1'), csi('n2')], { ...given, able: ['n1'] }).volume.spec.nodeID).toBe('n1');
+  });
+
+  it('that is to grow stays attached until it has, whoever waits elsewhere', () => {
+    const { volume } = plan([growth('n1'), csi('n2')], { ...attached('n1'), grows: true });
+    expect(volume.spec.nodeID).toBe('n1');
   });
 
   const clone = (state: string, next = ''): Parameters<typeof plan>[1] => ({

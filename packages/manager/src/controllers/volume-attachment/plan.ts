@@ -6,6 +6,7 @@ import { attachmentTicketId, type Volume, type VolumeAttachment } from '@longhor
 import { cloneResumesAtMs, cloneStage, isAttachedForClone, isIncomplete } from '../../clone-stage.ts';
 import type { EventRecord } from '../../datastore/event-recorder.ts';
 import { setCondition } from '../conditions.ts';
+import { canRunEngine, chooseEngineNode, isAttached, ticketNode, type EngineNodes } from '../engine-node.ts';
 
 type Ticket = VolumeAttachment['spec']['attachmentTickets'][string];
 type TicketStatus = VolumeAttachment['status']['attachmentTicketStatuses'][string];
@@ -39,6 +40,11 @@ export interface AttachmentWorld {
   copies: readonly Volume[];
   /** Whether replicas are to leave their disks, and if so, whether there is a place for one more. */
   eviction: 'none' | 'possible' | 'no place';
+  engineNodes: EngineNodes;
+  /** Its engine was told to grow; while the disks have no room for it, it is not. */
+  isToGrow: boolean;
+  /** Where the only replica of a strict-local volume is; '' = anywhere. */
+  boundTo: string;
   /** Kubernetes nodes that are cordoned. */
   cordonedNodes: ReadonlySet<string>;
   detachesCordoned: boolean;
@@ -60,10 +66,10 @@ export function planAttachment(world: AttachmentWorld): AttachmentPlan {
     requeueAtMs: null,
   };
   leaveCordonedNodes(world, plan);
-  keepExpansionTicket(plan);
+  keepExpansionTicket(world, plan);
   keepCloneTickets(world, plan);
   keepEvictionTicket(world, plan);
-  const tickets = ticketsOf(plan, world.nowMs);
+  const tickets = ticketsOf(plan, world.nowMs).filter((ticket) => !isOutOfReach(ticket, world));
   if (mustDetach(plan, tickets))
     Object.assign(plan.volume.spec, { nodeID: '', disableFrontend: false, lastAttachedBy: '' });
   else attach(plan, tickets);
@@ -83,6 +89,11 @@ function ticketsOf({ attachment, volume }: AttachmentPlan, nowMs: number): Ticke
   );
 }
 
+/** A strict-local volume is only where its replica is; one that is elsewhere already stays there. */
+function isOutOfReach({ nodeID }: Ticket, { boundTo, volume }: AttachmentWorld): boolean {
+  return boundTo !== '' && nodeID !== boundTo && nodeID !== volume.spec.nodeID;
+}
+
 function leaveCordonedNodes(world: AttachmentWorld, { attachment, volume, events }: AttachmentPlan): void {
   for (const [id, ticket] of Object.entries(attachment.spec.attachmentTickets)) {
     if (ticket.type !== 'longhorn-api' || !world.cordonedNodes.has(ticket.nodeID)) continue;
@@ -97,21 +108,15 @@ function leaveCordonedNodes(world: AttachmentWorld, { attachment, volume, events
   }
 }
 
-/**
- * A volume that is to grow is attached until it has: where it is used, or is about to be; else on the node that looks
- * after it.
- */
-function keepExpansionTicket({ attachment, volume }: AttachmentPlan): void {
+/** A volume that is to grow is attached until it has; one that cannot now waits for room as it is. */
+function keepExpansionTicket(world: AttachmentWorld, { attachment, volume }: AttachmentPlan): void {
   const id = attachmentTicketId(EXPANSION, volume.metadata.name);
   const { [id]: present, ...others } = attachment.spec.attachmentTickets;
-  if (!volume.status.expansionRequired) {
+  if (!volume.status.expansionRequired || !world.isToGrow) {
     if (present !== undefined) attachment.spec.attachmentTickets = others;
     return;
   }
-  const workload = Object.values(others)
-    .filter(({ type }) => WORKLOAD.includes(type))
-    .toSorted((a, b) => (a.id < b.id ? -1 : 1))[0];
-  const nodeID = volume.spec.nodeID || (workload?.nodeID ?? (present?.nodeID || volume.status.ownerID));
+  const nodeID = growthNode(world, volume, present?.nodeID ?? '', Object.values(others));
   if (nodeID === '' || present?.nodeID === nodeID) return;
   attachment.spec.attachmentTickets[id] = {
     id,
@@ -122,8 +127,23 @@ function keepExpansionTicket({ attachment, volume }: AttachmentPlan): void {
   };
 }
 
+/** Where it is used, or is about to be; else where it began, or where an engine can run. */
+function growthNode({ engineNodes }: AttachmentWorld, volume: Volume, present: string, others: Ticket[]): string {
+  const workloads = others
+    .filter(({ type }) => WORKLOAD.includes(type))
+    .toSorted((a, b) => (a.id < b.id ? -1 : 1))
+    .map(({ nodeID }) => nodeID);
+  const { nodeID } = volume.spec;
+  const isUsed = nodeID !== '' && workloads.includes(nodeID);
+  if (isUsed || (isAttached(volume) && canRunEngine(engineNodes, nodeID))) return nodeID;
+  const about = workloads.find((node) => canRunEngine(engineNodes, node));
+  if (about !== undefined) return about;
+  if (present !== '' && (canRunEngine(engineNodes, present) || engineNodes.able.length === 0)) return present;
+  return chooseEngineNode(volume.status, engineNodes);
+}
+
 /** A copy is attached without a frontend until it is complete, its source in any way while it is read. */
-function keepCloneTickets({ copies, nowMs }: AttachmentWorld, plan: AttachmentPlan): void {
+function keepCloneTickets({ copies, nowMs, engineNodes }: AttachmentWorld, plan: AttachmentPlan): void {
   const { attachment, volume } = plan;
   const wanted = new Map<string, string>();
   if (isAttachedForClone(cloneStage(volume, nowMs))) wanted.set(volume.metadata.name, 'true');
@@ -135,7 +155,7 @@ function keepCloneTickets({ copies, nowMs }: AttachmentWorld, plan: AttachmentPl
   const tickets = [...wanted].map(([target, disableFrontend]): [string, Ticket] => {
     const id = attachmentTicketId(CLONE, target);
     const present = attachmentTickets[id];
-    const nodeID = volume.status.ownerID || (present?.nodeID ?? '');
+    const nodeID = ticketNode(volume, present?.nodeID ?? '', engineNodes);
     const parameters = present?.parameters ?? { disableFrontend };
     return [id, { id, type: CLONE, nodeID, parameters, generation: present?.generation ?? 0 }];
   });
@@ -143,7 +163,7 @@ function keepCloneTickets({ copies, nowMs }: AttachmentWorld, plan: AttachmentPl
 }
 
 /** A volume that nobody uses is attached while its replicas move; for nothing it is not. */
-function keepEvictionTicket({ eviction }: AttachmentWorld, { attachment, volume }: AttachmentPlan): void {
+function keepEvictionTicket({ eviction, engineNodes }: AttachmentWorld, { attachment, volume }: AttachmentPlan): void {
   const id = attachmentTicketId(EVICTION, volume.metadata.name);
   const { [id]: present, ...others } = attachment.spec.attachmentTickets;
   if (eviction === 'none') {
@@ -151,7 +171,7 @@ function keepEvictionTicket({ eviction }: AttachmentWorld, { attachment, volume 
     return;
   }
   // The place that a replica moves to is no place for another: what has begun is not given up.
-  const nodeID = volume.status.ownerID || (present?.nodeID ?? '');
+  const nodeID = ticketNode(volume, present?.nodeID ?? '', engineNodes);
   if (nodeID === '' || present?.nodeID === nodeID || (present === undefined && eviction === 'no place')) return;
   attachment.spec.attachmentTickets[id] = {
     id,
@@ -212,19 +232,19 @@ function reportTickets(world: AttachmentWorld, { attachment, volume }: Attachmen
       generation: ticket.generation,
       satisfied: false,
     };
-    report(ticket, volume, status, world.nowMs);
+    report(ticket, volume, status, world);
     statuses[id] = status;
   }
   attachment.status.attachmentTicketStatuses = statuses;
 }
 
-function report(ticket: Ticket, volume: Volume, status: TicketStatus, nowMs: number): void {
+function report(ticket: Ticket, volume: Volume, status: TicketStatus, world: AttachmentWorld): void {
   const set = (satisfied: boolean, message: string, reason = ''): void => {
     status.satisfied = satisfied;
     setCondition(
       status.conditions,
       { type: 'Satisfied', status: satisfied ? 'True' : 'False', reason, message },
-      nowMs,
+      world.nowMs,
     );
   };
   const { name } = volume.metadata;
@@ -232,7 +252,9 @@ function report(ticket: Ticket, volume: Volume, status: TicketStatus, nowMs: num
   if (volume.spec.accessMode === 'rwx' && !volume.spec.migratable && ticket.type === 'csi-attacher') {
     if (shareState === 'running' && shareEndpoint !== '') set(true, 'The attachment ticket is satisfied');
     else set(false, 'Waiting for volume share to be available');
-  } else if (currentNodeID === '' || state !== 'attached') set(false, '');
+  } else if (isOutOfReach(ticket, world))
+    set(false, `strict-local volume ${name} can only be attached to node ${world.boundTo}, where its replica is`);
+  else if (currentNodeID === '' || state !== 'attached') set(false, '');
   else if (ticket.nodeID !== currentNodeID)
     set(false, `the volume is currently attached to different node ${currentNodeID} `);
   else if (parametersFit(ticket.parameters, volume)) set(true, '');

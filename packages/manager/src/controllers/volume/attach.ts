@@ -2,15 +2,15 @@
  * The state machine of attaching and detaching. `spec.nodeID` is where the volume is wanted, `status.currentNodeID`
  * where it is.
  *
- *   opening:  every replica whose process can run is started, then the engine with all of them: it decides by their
- *             records which count. A volume is attached once its engine serves; an engine that waits for a replica gets
- *             it as soon as it is there.
+ *   opening:  every replica whose process can run is started, then the engine with all that run, the last of which are
+ *             waited for a while: it decides by their records which count. A volume is attached once its engine serves;
+ *             an engine that waits for a replica gets it as soon as it is there.
  *   closing:  the engine first, then the replicas.
  *   an engine that dies while attached is started again in place by its own controller; the device stays.
  */
 import { strict as assert } from 'node:assert';
 import type { Engine, Replica } from '@longhorn/shared-types';
-import { parseTime } from '../../clock.ts';
+import { parseTime, rfc3339 } from '../../clock.ts';
 import { limits } from '../../limits.ts';
 import { findCondition } from '../conditions.ts';
 import { setRobustness } from './replica-modes.ts';
@@ -91,9 +91,10 @@ function open(world: VolumeWorld, draft: VolumeDraft): boolean {
     block(draft, 'Engine', engine.metadata.name, `the engine is on node ${engine.spec.nodeID}`, 'detaches first');
     return false;
   }
-  if (engine.spec.desireState !== 'running' && mustWait(world, draft, usable)) return false;
   const map = addressMap(engine, usable, serves);
-  if (engine.spec.desireState !== 'running' && Object.keys(map).length === 0) {
+  const hasOne = Object.keys(map).length > 0;
+  if (engine.spec.desireState !== 'running' && mustWait(world, draft, usable, hasOne)) return false;
+  if (engine.spec.desireState !== 'running' && !hasOne) {
     if (usable.length === 0)
       block(draft, 'Volume', volume.metadata.name, 'no replica is scheduled', 'attaches once a replica has a place');
     return false;
@@ -147,24 +148,65 @@ function wantProcess(world: VolumeWorld, draft: VolumeDraft, replica: Replica, s
   markFailed(replica, world.nowMs);
 }
 
-/** A start with all replicas is better than one that has to wait for them or rebuild them. */
-function mustWait(world: VolumeWorld, draft: VolumeDraft, usable: readonly Replica[]): boolean {
+/** Reason of the blocker whose time tells since when further replicas are waited for. */
+const REPLICAS_WAITED_FOR = 'replicas are waited for';
+
+/**
+ * A start with all replicas is better than one that has to wait for them or rebuild them; one that may never come must
+ * not keep the others from serving. `hasOne`: the engine could start with what runs.
+ */
+function mustWait(world: VolumeWorld, draft: VolumeDraft, usable: readonly Replica[], hasOne: boolean): boolean {
   const coming = usable.filter(
     (replica) =>
       replica.spec.desireState === 'running' &&
       ['', 'stopped', 'starting', 'stopping'].includes(replica.status.currentState) &&
       launchability(world, replica) !== 'never',
   );
-  for (const replica of coming) {
-    block(
-      draft,
-      'Replica',
-      replica.metadata.name,
-      `its process is being started on node ${replica.spec.nodeID}`,
-      'the engine starts once all replicas that can run do',
-    );
+  if (coming.length === 0) return false;
+  const untilMs = hasOne ? waitedForSinceMs(world) + limits.startWaitsForReplicasMs : null;
+  if (untilMs !== null && untilMs <= world.nowMs) {
+    for (const replica of coming) leaveBehind(world, draft, replica);
+    return false;
   }
-  return coming.length > 0;
+  for (const replica of coming) explainWait(world, draft, replica, untilMs);
+  if (untilMs === null) return true;
+  const next = `it starts once all replicas that can run do, or with those that do at ${rfc3339(untilMs)}`;
+  block(draft, 'Engine', draft.engine?.metadata.name ?? '', REPLICAS_WAITED_FOR, next);
+  requeue(draft, untilMs);
+  return true;
+}
+
+/** Kept with the volume, so that another manager that takes it over does not begin anew. Whole seconds. */
+function waitedForSinceMs({ volume, nowMs }: VolumeWorld): number {
+  const blocker = volume.status.blockedBy.find(
+    ({ kind, reason }) => kind === 'Engine' && reason === REPLICAS_WAITED_FOR,
+  );
+  return parseTime(blocker?.since ?? '') ?? parseTime(rfc3339(nowMs)) ?? nowMs;
+}
+
+/**
+ * The engine starts without it. Its process is still wanted, in case the engine cannot serve without what it holds; if
+ * it can, the replica is brought up to date or replaced as any that failed.
+ */
+function leaveBehind(world: VolumeWorld, draft: VolumeDraft, replica: Replica): void {
+  // The first record is made of those that have not failed.
+  if ((draft.engine?.status.membership ?? null) === null) return;
+  markFailed(replica, world.nowMs);
+  replica.spec.desireState = 'running';
+}
+
+function explainWait(world: VolumeWorld, draft: VolumeDraft, replica: Replica, untilMs: number | null): void {
+  const { nodeID } = replica.spec;
+  const isSoon = launchability(world, replica) === 'soon';
+  block(
+    draft,
+    'Replica',
+    replica.metadata.name,
+    isSoon ? `the instance manager of node ${nodeID} is starting` : `its process is being started on node ${nodeID}`,
+    untilMs === null
+      ? 'the engine starts once all replicas that can run do'
+      : `the engine starts with it, or without it at ${rfc3339(untilMs)}`,
+  );
 }
 
 function addressMap(engine: Engine, usable: readonly Replica[], serves: boolean): Record<string, string> {

@@ -84,6 +84,8 @@ function reasons(given: Given): { name: string; reason: string; next: string }[]
     engines: [engine(given)],
     replicas: ['a', 'b'].map((name) => replica(name, given)),
     attachment: null,
+    device: null,
+    outOfServiceNodes: new Set(),
     snapshotNames: [],
     cloneSource: null,
     nodes: new Map(

@@ -112,8 +112,15 @@ function explainReplica(world: VolumeWorld, draft: VolumeDraft, replica: Replica
     return;
   }
   if (nodeID === '') return;
-  if (launchability(world, replica) === 'never') {
-    block(draft, 'Replica', name, `node ${nodeID} is not available`, nextForAway(world, draft, replica));
+  const launch = launchability(world, replica);
+  if (launch === 'never') {
+    const next = nextForAway(world, draft, replica, 'the node is back');
+    block(draft, 'Replica', name, `node ${nodeID} is not available`, next);
+    return;
+  }
+  if (launch === 'soon') {
+    const next = nextForAway(world, draft, replica, 'that runs');
+    block(draft, 'Replica', name, `the instance manager of node ${nodeID} is starting`, next);
     return;
   }
   const failure = findCondition(replica.status.conditions, 'InstanceCreation');
@@ -147,10 +154,8 @@ function explainFullDisk(world: VolumeWorld, draft: VolumeDraft, replica: Replic
   block(draft, 'Replica', replica.metadata.name, reason, 'it takes new data again once space is free');
 }
 
-function nextForAway(world: VolumeWorld, draft: VolumeDraft, replica: Replica): string {
-  if (!isPotentiallyReusable(replica)) return 'used again when the node is back';
-  const atMs = replacementAtMs(world, draft);
-  return atMs === null
-    ? 'used again when the node is back'
-    : `brought up to date when the node is back, replaced after ${rfc3339(atMs)}`;
+/** `when`: what has to happen first. */
+function nextForAway(world: VolumeWorld, draft: VolumeDraft, replica: Replica, when: string): string {
+  const atMs = isPotentiallyReusable(replica) ? replacementAtMs(world, draft) : null;
+  return atMs === null ? `used again when ${when}` : `brought up to date when ${when}, replaced after ${rfc3339(atMs)}`;
 }

@@ -103,6 +103,8 @@ function make(given: Given): [VolumeWorld, VolumeDraft] {
     engines: [engine],
     replicas: [replica],
     attachment: null,
+    device: null,
+    outOfServiceNodes: new Set(),
     snapshotNames: [],
     cloneSource: given.source === null ? { volume: null, engine: null, snapshots: [] } : source,
     nodes: new Map(),

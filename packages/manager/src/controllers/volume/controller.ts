@@ -8,7 +8,7 @@ import { limits } from '../../limits.ts';
 import { done, type Outcome } from '../../reconcile/outcome.ts';
 import { recordAll, responsible, type ControllerContext } from '../context.ts';
 import { makeAttachment } from './lifecycle.ts';
-import { observeVolume } from './observe.ts';
+import { observeDevice, observeVolume } from './observe.ts';
 import { planVolume } from './plan.ts';
 import { currentEngine, type VolumeDraft, type VolumeWorld } from './world.ts';
 
@@ -38,7 +38,8 @@ export class VolumeController {
       await datastore.saveStatus('Volume', volume, mine);
       return { kind: 'waiting', untilMs: clock.now() };
     }
-    const world = observeVolume(this.#context, volume, this.#reuseTimes());
+    const device = await observeDevice(this.#context, volume);
+    const world = observeVolume(this.#context, volume, this.#reuseTimes(), device);
     const draft = planVolume(world);
     await this.#carryOut(world, draft);
     // What a volume waits for may come without an event of its relatives (a disk that is back, a back-off that is over).

@@ -92,6 +92,8 @@ function make({ wanted, engine: engineGib, running, scheduledGib = 1 }: Given): 
     engines: [engine],
     replicas: [replica],
     attachment: null,
+    device: null,
+    outOfServiceNodes: new Set(),
     snapshotNames: [],
     cloneSource: null,
     nodes: new Map(),
@@ -123,7 +125,12 @@ describe('the size of a volume', () => {
     [
       'has no room',
       { wanted: 2, engine: 1, running: 1, scheduledGib: 10 },
-      { engine: 1, required: false, blocked: true, events: [] },
+      { engine: 1, required: true, blocked: true, events: [] },
+    ],
+    [
+      'has no room and is taken back',
+      { wanted: 1, engine: 1, running: 1, scheduledGib: 10 },
+      { engine: 1, required: false, blocked: false, events: [] },
     ],
     [
       'is taken back',

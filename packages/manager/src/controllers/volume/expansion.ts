@@ -2,6 +2,7 @@
  * A volume's new size goes to its engine and replicas once every disk that holds a replica has room for what is added.
  * The engine grows all of them together while it runs; a detached volume is attached for it (see the attachment plan).
  */
+import type { Engine } from '@longhorn/shared-types';
 import type { CandidateDisk } from '../../scheduler/scheduling-world.ts';
 import { filesystemHolds, storageProblem, type SpaceLimits } from '../../scheduler/storage-check.ts';
 import { block, type VolumeDraft, type VolumeWorld } from './world.ts';
@@ -46,6 +47,8 @@ export function resize(world: VolumeWorld, draft: VolumeDraft): void {
   if (engine === null) return;
   const { size } = volume.spec;
   const { currentSize } = engine.status;
+  // Also while there is no room for it: what is required can be canceled.
+  volume.status.expansionRequired = hasRun(engine) && currentSize !== size;
   if (engine.spec.volumeSize !== size && currentSize !== size) {
     const problem = expansionProblem(
       {
@@ -77,6 +80,14 @@ export function resize(world: VolumeWorld, draft: VolumeDraft): void {
   }
   engine.spec.volumeSize = size;
   for (const replica of draft.replicas) replica.spec.volumeSize = size;
-  // '0': the engine never ran, or was not seen yet; one that never ran makes its replicas in the size that they are to have.
-  volume.status.expansionRequired = currentSize !== '0' && currentSize !== '' && currentSize !== size;
+}
+
+/** '0': the engine never ran, or was not seen yet; one that never ran makes its replicas in the size that they are to have. */
+function hasRun({ status }: Engine): boolean {
+  return status.currentSize !== '0' && status.currentSize !== '';
+}
+
+/** Whether the engine was told to grow and has not yet: it does so while it runs. */
+export function isToGrow(engine: Engine): boolean {
+  return hasRun(engine) && engine.spec.volumeSize !== engine.status.currentSize;
 }

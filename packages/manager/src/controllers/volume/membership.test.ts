@@ -14,15 +14,18 @@ interface Given {
   engine?: 'running' | 'stopped' | 'unknown';
   unconfirmedOn?: string;
   nodes?: string[];
+  /** The node `n` is known to be down, the others to be well. */
+  down?: boolean;
+  outOfService?: string[];
   forceStart?: string;
 }
 
-function node(name: string): Node {
+function node(name: string, isDown: boolean): Node {
   const object = newObject('Node', 'ns', name);
   object.status.conditions.push({
     type: 'Ready',
-    status: 'True',
-    reason: '',
+    status: isDown ? 'False' : 'True',
+    reason: isDown ? 'KubernetesNodeNotReady' : '',
     message: '',
     lastProbeTime: '',
     lastTransitionTime: '',
@@ -76,9 +79,11 @@ function make(given: Given): [VolumeWorld, VolumeDraft] {
     engines: [engineOf(given)],
     replicas: ['a', 'b', 'c'].map((name) => replicaOf(name, given)),
     attachment: null,
+    device: null,
     snapshotNames: [],
     cloneSource: null,
-    nodes: new Map((given.nodes ?? ['n']).map((name) => [name, node(name)])),
+    nodes: new Map((given.nodes ?? ['n']).map((name) => [name, node(name, given.down === true && name === 'n')])),
+    outOfServiceNodes: new Set(given.outOfService),
     instanceManagers: [],
     engineImages: [],
     candidateNodes: [],
@@ -132,6 +137,30 @@ describe('replicas that a person deletes from a detached volume', () => {
       '',
     ],
     [
+      'the node of the last engine is down and out of service, and it is forced',
+      { members: ['a'], deleting: ['a'], forced: ['a'], unconfirmedOn: 'n', down: true, outOfService: ['n'] },
+      decided([]),
+      '',
+    ],
+    [
+      'the node of the last engine is only down, and it is forced',
+      { members: ['a'], deleting: ['a'], forced: ['a'], unconfirmedOn: 'n', down: true },
+      null,
+      'it is to be deleted, but the last engine of the volume may still run',
+    ],
+    [
+      'the node of the last engine is tainted but works, and it is forced',
+      { members: ['a'], deleting: ['a'], forced: ['a'], unconfirmedOn: 'n', outOfService: ['n'] },
+      null,
+      'it is to be deleted, but the last engine of the volume may still run',
+    ],
+    [
+      'another node is out of service, and it is forced',
+      { members: ['a'], deleting: ['a'], forced: ['a'], unconfirmedOn: 'n', down: true, outOfService: ['m'] },
+      null,
+      'it is to be deleted, but the last engine of the volume may still run',
+    ],
+    [
       'the nodes of the others are down',
       { members: ['a', 'b'], deleting: ['a'], nodes: [] },
       null,
@@ -167,6 +196,11 @@ describe('a start that is forced from older data', () => {
     ],
     ['from one that does not exist', { members: ['a'], forceStart: 'x' }, null],
     ['while the last engine may run', { members: ['a'], forceStart: 'b', unconfirmedOn: 'n' }, null],
+    [
+      'once the node of the last engine is out of service',
+      { members: ['a'], forceStart: 'b', unconfirmedOn: 'n', down: true, outOfService: ['n'] },
+      { epoch: 6, count: 1, members: ['b'], decided: true },
+    ],
     ['while it is attached', { members: ['a'], forceStart: 'b', state: 'attached', engine: 'running' }, null],
   ];
   it.each(cases)('%s', (_name, given, expected) => {

@@ -43,7 +43,10 @@ function engineIsKnownStopped(world: VolumeWorld, engine: Engine): boolean {
   if (engine.spec.desireState !== 'stopped' || started || starting) return false;
   if (currentState !== 'stopped' && currentState !== '') return false;
   const unconfirmed = engine.metadata.annotations[OWN_ANNOTATION.unconfirmedStop] ?? '';
-  return unconfirmed === '' || nodeIsDeleted(world.nodes.get(unconfirmed) ?? null);
+  if (unconfirmed === '') return true;
+  const node = world.nodes.get(unconfirmed) ?? null;
+  // The word of a person, unless the node itself says otherwise.
+  return nodeIsDeleted(node) || (world.outOfServiceNodes.has(unconfirmed) && nodeIsDownOrDeleted(node));
 }
 
 /**
@@ -65,7 +68,7 @@ export function decideDeletedMembers(world: VolumeWorld, draft: VolumeDraft): Me
         'Replica',
         replica.metadata.name,
         'it is to be deleted, but the last engine of the volume may still run',
-        'deleted once the node of that engine is back or removed',
+        'deleted once the node of that engine is back, removed or tainted out-of-service',
       );
     }
     return null;

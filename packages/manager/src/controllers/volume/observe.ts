@@ -1,15 +1,32 @@
 /** Collects what a pass over a volume sees from the caches. */
 import { LABEL, parseDataSource, type Node, type Volume } from '@longhorn/shared-types';
 import type { Datastore } from '../../datastore/datastore.ts';
+import type { BlockDevice } from '../../io/block-device.ts';
 import type { CandidateDisk, CandidateNode } from '../../scheduler/scheduling-world.ts';
 import { findCondition, isTrue } from '../conditions.ts';
 import { imageIsReadyOn, settingsOf, type ControllerContext } from '../context.ts';
-import type { CloneSource, VolumeWorld } from './world.ts';
+import { engineServes, type CloneSource, type VolumeWorld } from './world.ts';
+
+interface DeviceView extends Pick<ControllerContext, 'datastore' | 'me' | 'environment'> {
+  io: Pick<ControllerContext['io'], 'blockDeviceAt'>;
+}
+
+/** The device of a volume that is served on this node. */
+export async function observeDevice(
+  { datastore, me, io, environment }: DeviceView,
+  { metadata, status }: Volume,
+): Promise<BlockDevice | null> {
+  if (status.currentNodeID !== me) return null;
+  const engine = datastore.stores.Engine.byIndex('volume', metadata.name).find(({ spec }) => spec.active) ?? null;
+  if (engine === null || !engineServes(engine) || !engine.status.endpoint.startsWith('/dev/')) return null;
+  return io.blockDeviceAt(engine.status.endpoint, environment.hostRoot);
+}
 
 export function observeVolume(
   context: ControllerContext,
   volume: Volume,
   reuseNotBeforeMs: ReadonlyMap<string, number>,
+  device: BlockDevice | null = null,
 ): VolumeWorld {
   const { datastore, clock, hex } = context;
   const { stores } = datastore;
@@ -21,11 +38,15 @@ export function observeVolume(
     engines: stores.Engine.byIndex('volume', name),
     replicas: stores.Replica.byIndex('volume', name),
     attachment: stores.VolumeAttachment.get(name),
+    device,
     snapshotNames: stores.Snapshot.byIndex('volume', name)
       .filter(({ metadata }) => metadata.deletionTimestamp === null)
       .map(({ metadata }) => metadata.name),
     cloneSource: cloneSourceOf(datastore, volume),
     nodes: new Map(stores.Node.list().map((node) => [node.metadata.name, node])),
+    outOfServiceNodes: new Set(
+      datastore.kubeNodes.list().flatMap(({ metadata, isOutOfService }) => (isOutOfService ? [metadata.name] : [])),
+    ),
     instanceManagers: stores.InstanceManager.list(),
     engineImages: stores.EngineImage.list(),
     candidateNodes: stores.Node.list()

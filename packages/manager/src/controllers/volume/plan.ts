@@ -4,6 +4,7 @@ import { moveAttachment } from './attach.ts';
 import { explain } from './blocked-by.ts';
 import { cleanUpReplicas } from './cleanup.ts';
 import { planClone } from './clone.ts';
+import { followDevice } from './device.ts';
 import {
   copyEngineFigures,
   copySpec,
@@ -43,6 +44,7 @@ export function planVolume(world: VolumeWorld): VolumeDraft {
   copyEngineFigures(world, draft);
   recoverFaulted(world, draft, rfc3339(world.nowMs));
   moveAttachment(world, draft);
+  followDevice(world, draft);
   decide(world, draft);
   cleanUpReplicas(world, draft);
   explain(world, draft);

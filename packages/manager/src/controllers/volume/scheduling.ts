@@ -1,4 +1,5 @@
 /** Gives places to replicas that have none, and keeps the volume's `Scheduled` condition. */
+import type { Replica } from '@longhorn/shared-types';
 import { limits } from '../../limits.ts';
 import { chooseCandidate, reasons } from '../../scheduler/candidates.ts';
 import { findCondition, setCondition } from '../conditions.ts';
@@ -12,11 +13,12 @@ export function scheduleReplicas(world: VolumeWorld, draft: VolumeDraft): void {
   const { spec, status } = draft.volume;
   const found = new Set<string>();
   let local = false;
-  let waitsForNode = false;
+  /** Replicas that get their place when it is known where the volume is used; until then they lack none. */
+  const waiting = new Set<string>();
   for (const replica of [...draft.replicas, ...draft.newReplicas]) {
     if (replica.spec.nodeID !== '' || isDeleting(replica)) continue;
     if (spec.dataLocality !== 'disabled' && spec.nodeID === '' && replica.spec.hardNodeAffinity === '') {
-      waitsForNode = true;
+      waiting.add(replica.metadata.name);
       continue;
     }
     if (spec.dataLocality === 'strict-local') replica.spec.hardNodeAffinity = spec.nodeID;
@@ -32,11 +34,12 @@ export function scheduleReplicas(world: VolumeWorld, draft: VolumeDraft): void {
     requeue(draft, world.nowMs + limits.scheduleRetryMs);
   }
   const all = [...draft.replicas, ...draft.newReplicas].filter((replica) => !isDeleting(replica));
-  const complete = all.length >= wantedReplicas(world, draft) && all.every((replica) => replica.spec.nodeID !== '');
+  const hasPlace = ({ spec: { nodeID }, metadata }: Replica): boolean => nodeID !== '' || waiting.has(metadata.name);
+  const complete = all.length >= wantedReplicas(world, draft) && all.every(hasPlace);
   if (complete && replenishCount(world, draft) === 0) return scheduled(draft, world.nowMs, '');
   const usable = all.some((replica) => replica.spec.nodeID !== '' && replica.spec.failedAt === '');
   const allowsDegraded = world.settings.get('allow-volume-creation-with-degraded-availability');
-  if (status.currentNodeID === '' && allowsDegraded && (usable || waitsForNode))
+  if (status.currentNodeID === '' && allowsDegraded && (usable || waiting.size > 0))
     return scheduled(draft, world.nowMs, complete ? '' : DEGRADED_AVAILABILITY);
   notScheduled(draft, world.nowMs, found, local);
 }

@@ -13,6 +13,7 @@ import type {
   VolumeAttachment,
 } from '@longhorn/shared-types';
 import type { EventRecord } from '../../datastore/event-recorder.ts';
+import type { BlockDevice } from '../../io/block-device.ts';
 import type { CandidateNode } from '../../scheduler/scheduling-world.ts';
 import { rfc3339 } from '../../clock.ts';
 import { nodeIsDownOrDeleted } from '../ownership.ts';
@@ -34,10 +35,14 @@ export interface VolumeWorld {
   engines: readonly Engine[];
   replicas: readonly Replica[];
   attachment: VolumeAttachment | null;
+  /** The block device that the volume is served by; null: not served, by no device, or not to be seen from here. */
+  device: BlockDevice | null;
   snapshotNames: readonly string[];
   /** Null for a volume that is no copy. */
   cloneSource: CloneSource | null;
   nodes: ReadonlyMap<string, Node>;
+  /** Nodes that somebody says are shut down. */
+  outOfServiceNodes: ReadonlySet<string>;
   instanceManagers: readonly InstanceManager[];
   engineImages: readonly EngineImage[];
   candidateNodes: readonly CandidateNode[];
