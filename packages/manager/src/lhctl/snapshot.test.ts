@@ -91,6 +91,12 @@ describe('lhctl snapshot create', () => {
     ]);
   });
 
+  it('waits on while the volume is being attached, which its snapshot calls an error', async () => {
+    replies[create('app-data')] = [facts(false)];
+    replies[look('app-data')] = [facts(false, 'the volume engine is not running'), facts(true)];
+    expect(await createSnapshot(request)).toMatchObject({ snapshot: 'snap-1' });
+  });
+
   it('takes the volume behind a claim of that name in its namespace', async () => {
     replies[create('pvc-3')] = [facts(true)];
     expect(await createSnapshot({ ...request, target: 'claim', namespace: 'bank' })).toMatchObject({ volume: 'pvc-3' });
@@ -108,7 +114,9 @@ describe('lhctl snapshot create', () => {
     await expect(createSnapshot(request)).rejects.toThrow('too many snapshots');
     replies[create('app-data')] = [facts(false)];
     replies[look('app-data')] = [facts(false, 'no space')];
-    await expect(createSnapshot(request)).rejects.toThrow('snapshot snap-1 of app-data failed: no space');
+    await expect(createSnapshot(request)).rejects.toThrow(
+      /snap-1 of app-data .* not ready to use after 5 s: no space; see/,
+    );
   });
 
   it('ends after its time, with a word on where to look', async () => {

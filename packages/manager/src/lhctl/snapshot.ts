@@ -83,15 +83,16 @@ export async function createSnapshot(request: SnapshotRequest): Promise<{ volume
     call(request, `volumes/${encodeURIComponent(volume)}?action=${verb}`, body);
   const deadlineMs = clock.now() + timeoutMs;
   let snapshot = await action('snapshotCRCreate', { name, labels });
+  let said = '';
   while (snapshot.readyToUse !== true) {
-    if ((snapshot.error ?? '') !== '')
-      throw new Error(`snapshot ${snapshot.name} of ${volume} failed: ${snapshot.error}`);
     if (signal.aborted || clock.now() >= deadlineMs)
       throw new Error(
-        `snapshot ${snapshot.name} of ${volume} was asked for, but is not ready to use after ${timeoutMs / 1000} s: see kubectl -n longhorn-system describe snapshots.longhorn.io ${snapshot.name}`,
+        `snapshot ${snapshot.name} of ${volume} was asked for, but is not ready to use after ${timeoutMs / 1000} s: ${said === '' ? '' : `${said}; `}see kubectl -n longhorn-system describe snapshots.longhorn.io ${snapshot.name}`,
       );
     await pause(clock, limits.pollMs, signal);
     snapshot = await action('snapshotCRGet', { name: snapshot.name });
+    // While a detached volume is being attached, that is said as an error too: no error is the last word.
+    said = snapshot.error ?? '';
   }
   return { volume, snapshot: snapshot.name };
 }
