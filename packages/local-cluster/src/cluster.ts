@@ -151,8 +151,12 @@ export class Cluster {
     this.kubeconfig = writeKubeconfig(folder, this.addresses['api'] ?? '', token);
     this.#filter = await packetFilter(this.#id, process.getuid?.() === 0, process.env['PATH'] ?? '');
     await this.#processes.kill(NODE_MARK, `${this.#id}/`);
-    for (let index = 1; index <= this.#options.nodes; index++)
-      await this.#open(nodeAddresses(index, this.#options.instance));
+    const nodes = Array.from({ length: this.#options.nodes }, (_, index) =>
+      nodeAddresses(index + 1, this.#options.instance),
+    );
+    for (const node of nodes) await this.#open(node);
+    // The addresses are ours now: who cut them off does not run any more.
+    await this.#filter.cleanOthers(nodes);
     await this.#basics();
     await applyManifests(this.operations, this.registry, manifests);
     for (const controller of this.#controllers) {

@@ -14,6 +14,8 @@ export interface PacketFilter {
   restore(node: NodeAddresses): Promise<void>;
   /** removes everything that this cluster has ever made */
   clean(): Promise<void>;
+  /** removes what other clusters made for these nodes' addresses; none of them may run any more */
+  cleanOthers(nodes: readonly NodeAddresses[]): Promise<void>;
 }
 
 const noFilter: PacketFilter = {
@@ -21,11 +23,13 @@ const noFilter: PacketFilter = {
   drop: async () => undefined,
   restore: async () => undefined,
   clean: async () => undefined,
+  cleanOthers: async () => undefined,
 };
 
 const ranges = (node: NodeAddresses): string[] => [`${node.address}/32`, node.podRange];
 
-function nftables(program: string, clusterId: string): PacketFilter {
+/** `program`: path of nft. */
+export function nftables(program: string, clusterId: string): PacketFilter {
   const table = `longhorn_local_${clusterId}`;
   const cut = new Map<string, string[]>();
   // The whole table is written anew in one transaction: there is no state in between.
@@ -54,10 +58,19 @@ function nftables(program: string, clusterId: string): PacketFilter {
       cut.clear();
       return apply();
     },
+    cleanOthers: async (nodes) => {
+      const tables = [...(await run(program, ['list', 'tables', 'ip'])).matchAll(/^table ip (longhorn_local_\w+)$/gm)];
+      for (const other of tables.map(([, name = '']) => name).filter((name) => name !== table)) {
+        const rules = await run(program, ['list', 'table', 'ip', other]);
+        if (nodes.some(({ podRange }) => rules.includes(podRange)))
+          await run(program, ['delete', 'table', 'ip', other]);
+      }
+    },
   };
 }
 
-function iptables(program: string, clusterId: string): PacketFilter {
+/** `program`: path of iptables. */
+export function iptables(program: string, clusterId: string): PacketFilter {
   const chain = `LHLOCAL-${clusterId}`;
   const rules = (node: NodeAddresses): string[][] =>
     ranges(node).flatMap((range) => [
@@ -66,12 +79,11 @@ function iptables(program: string, clusterId: string): PacketFilter {
     ]);
   const ipt = (...args: string[]): Promise<string> => run(program, ['-w', ...args]);
   const exists = async (): Promise<boolean> => (await ipt('-S')).includes(`-N ${chain}\n`);
-  const clean = async (): Promise<void> => {
-    if (!(await exists())) return;
-    const lines = (await ipt('-S')).split('\n').filter((line) => line.startsWith('-A') && line.endsWith(`-j ${chain}`));
+  const remove = async (name: string): Promise<void> => {
+    const lines = (await ipt('-S')).split('\n').filter((line) => line.startsWith('-A') && line.endsWith(`-j ${name}`));
     for (const line of lines) await ipt('-D', ...line.split(' ').slice(1));
-    await ipt('-F', chain);
-    await ipt('-X', chain);
+    await ipt('-F', name);
+    await ipt('-X', name);
   };
   return {
     means: 'iptables',
@@ -85,7 +97,17 @@ function iptables(program: string, clusterId: string): PacketFilter {
     restore: async (node) => {
       if (await exists()) for (const rule of rules(node)) await ipt('-D', chain, ...rule);
     },
-    clean,
+    clean: async () => {
+      if (await exists()) await remove(chain);
+    },
+    cleanOthers: async (nodes) => {
+      const rules = (await ipt('-S')).split('\n');
+      const stale = rules.flatMap((rule) => {
+        const [, name = chain, range = ''] = /^-A (LHLOCAL-\w+) -[sd] (\S+) /.exec(rule) ?? [];
+        return name !== chain && nodes.some(({ podRange }) => podRange === range) ? [name] : [];
+      });
+      for (const name of new Set(stale)) await remove(name);
+    },
   };
 }
 
