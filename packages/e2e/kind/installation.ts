@@ -1,8 +1,8 @@
 /** The chart, as docs/install.md says: installed, tested, uninstalled. */
 import { join } from 'node:path';
-import { at } from '../src/kube.ts';
+import { at, conditionIsTrue } from '../src/kube.ts';
 import { run } from '../src/shell.ts';
-import { get, kubectl, list, NAMESPACE, until, type KubeObject } from './kubectl.ts';
+import { get, kubectl, list, NAMESPACE, until } from './kubectl.ts';
 import { ROOT } from './images.ts';
 import { workers } from './nodes.ts';
 
@@ -34,14 +34,6 @@ export function test(): Promise<string> {
   return helm(['test', RELEASE, '--timeout', '4m'], 280_000);
 }
 
-const isReady = (pod: KubeObject): boolean => {
-  const conditions: unknown = at(pod, 'status.conditions');
-  return (
-    Array.isArray(conditions) &&
-    conditions.some((condition: unknown) => at(condition, 'type') === 'Ready' && at(condition, 'status') === 'True')
-  );
-};
-
 /** What is not there or not Ready yet, in words; empty = all is. `nodes`: how many take pods. */
 async function missing(nodes: number): Promise<string[]> {
   const pods = (await list('pods')).filter((pod) => at(pod, 'status.phase') !== 'Succeeded');
@@ -58,7 +50,9 @@ async function missing(nodes: number): Promise<string[]> {
     'csi-snapshotter-': 3,
   };
   return Object.entries(wanted).flatMap(([prefix, count]) => {
-    const ready = pods.filter((pod) => pod.metadata.name.startsWith(prefix) && isReady(pod)).length;
+    const ready = pods.filter(
+      (pod) => pod.metadata.name.startsWith(prefix) && conditionIsTrue(pod['status'], 'Ready'),
+    ).length;
     return ready >= count ? [] : [`${prefix}*: ${ready} of ${count} are Ready`];
   });
 }

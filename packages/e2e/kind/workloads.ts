@@ -1,5 +1,5 @@
 /** Claims and pods that the tests make. */
-import { at } from '../src/kube.ts';
+import { at, conditionIsTrue } from '../src/kube.ts';
 import { get, kubectl, list, until, type KubeObject } from './kubectl.ts';
 import { WORKLOAD_IMAGE } from './images.ts';
 
@@ -97,14 +97,6 @@ export function podOf(namespace: string, name: string): Promise<KubeObject> {
   });
 }
 
-const conditionIsTrue = (object: KubeObject | null, type: string): boolean => {
-  const conditions: unknown = at(object, 'status.conditions');
-  return (
-    Array.isArray(conditions) &&
-    conditions.some((condition: unknown) => at(condition, 'type') === type && at(condition, 'status') === 'True')
-  );
-};
-
 /** Waits until a pod is Ready; answers it. */
 export function podReady(namespace: string, name: string, timeoutMs = 180_000): Promise<KubeObject> {
   return until(
@@ -112,7 +104,7 @@ export function podReady(namespace: string, name: string, timeoutMs = 180_000): 
     timeoutMs,
     async () => {
       const found = await get('pod', name, namespace);
-      return conditionIsTrue(found, 'Ready') ? found : null;
+      return conditionIsTrue(found?.['status'], 'Ready') ? found : null;
     },
     () => events(namespace, name),
   );

@@ -5,7 +5,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { chownSync, createWriteStream, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { at, Kube, NAMESPACE } from './kube.ts';
+import { at, conditionIsTrue, Kube, NAMESPACE } from './kube.ts';
 import { Rest } from './rest.ts';
 import { run } from './shell.ts';
 import { asNobody, NOBODY } from './unprivileged.ts';
@@ -200,12 +200,4 @@ export class Cluster {
   async powerOn(node: string): Promise<void> {
     await this.kube.call('POST', `/local/nodes/${node}/power-on`, {});
   }
-}
-
-function conditionIsTrue(holder: unknown, type: string): boolean {
-  const conditions = at(holder, 'conditions');
-  return (
-    Array.isArray(conditions) &&
-    conditions.some((condition: unknown) => at(condition, 'type') === type && at(condition, 'status') === 'True')
-  );
 }

@@ -97,3 +97,12 @@ export function at(object: unknown, path: string): unknown {
   }
   return value;
 }
+
+/** Whether what holds conditions, as a status does, has this one, and it is True. */
+export function conditionIsTrue(holder: unknown, type: string): boolean {
+  const conditions = at(holder, 'conditions');
+  return (
+    Array.isArray(conditions) &&
+    conditions.some((condition: unknown) => at(condition, 'type') === type && at(condition, 'status') === 'True')
+  );
+}

@@ -1,6 +1,6 @@
 /** A node without power, under load: one that holds a replica, one that runs the pod, and one that a person has given up. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { at } from '../../src/kube.ts';
+import { at, conditionIsTrue } from '../../src/kube.ts';
 import { allReady } from '../installation.ts';
 import { apply, dropNamespace, get, kubectl, list, makeNamespace, setSetting, until } from '../kubectl.ts';
 import { LogWriter } from '../log-writer.ts';
@@ -48,11 +48,7 @@ async function restore(node: string): Promise<void> {
   await powerOn(node);
   off = null;
   await until(`node ${node} is ready`, 180_000, async () => {
-    const conditions: unknown = at(await get('nodes', node, null), 'status.conditions');
-    return (
-      Array.isArray(conditions) &&
-      conditions.some((each: unknown) => at(each, 'type') === 'Ready' && at(each, 'status') === 'True')
-    );
+    return conditionIsTrue((await get('nodes', node, null))?.['status'], 'Ready');
   });
   await volumeIs(volume, { state: 'attached', robustness: 'healthy' }, HEALTHY_MS);
 }

@@ -82,16 +82,29 @@ function texts(value: unknown): Record<string, string> {
   return Object.fromEntries(Object.entries(record(value)).map(([key, entry]) => [key, text(entry)]));
 }
 
-function metadataOf(raw: RawObject): ObjectMeta {
+type Identity = Pick<
+  ObjectMeta,
+  'name' | 'namespace' | 'uid' | 'resourceVersion' | 'creationTimestamp' | 'deletionTimestamp'
+>;
+
+/** Names, version and times: what does not grow. */
+export function identityOf(raw: RawObject): Identity {
   const meta = record(raw.metadata);
   return {
     name: raw.metadata.name,
     namespace: text(meta['namespace']),
     uid: text(meta['uid']),
     resourceVersion: text(meta['resourceVersion']),
-    generation: typeof meta['generation'] === 'number' ? meta['generation'] : 0,
     creationTimestamp: text(meta['creationTimestamp']) || null,
     deletionTimestamp: text(meta['deletionTimestamp']) || null,
+  };
+}
+
+function metadataOf(raw: RawObject): ObjectMeta {
+  const meta = record(raw.metadata);
+  return {
+    ...identityOf(raw),
+    generation: typeof meta['generation'] === 'number' ? meta['generation'] : 0,
     labels: texts(meta['labels']),
     annotations: texts(meta['annotations']),
     finalizers: Array.isArray(meta['finalizers']) ? meta['finalizers'].map(text) : [],

@@ -3,7 +3,7 @@
  * many of them: only those with something of ours are kept, and of these only the fields below.
  */
 import { CSI_DRIVER_NAME, type ObjectMeta } from '@longhorn/shared-types';
-import { list, record, text } from './core-kinds.ts';
+import { identityOf, list, record, text } from './core-kinds.ts';
 import type { RawObject, Resource } from './kube-transport.ts';
 import { namespacedKey } from './object-store.ts';
 
@@ -86,17 +86,10 @@ export interface KubeAttachment {
 const NO_TEXTS: Record<string, string> = {};
 const NO_LIST: never[] = [];
 
-/** Names, version and whether it is being deleted; nothing that grows. */
 function shortMetadata(raw: RawObject): ObjectMeta {
-  const metadata = record(raw.metadata);
   return {
-    name: raw.metadata.name,
-    namespace: text(metadata['namespace']),
-    uid: text(metadata['uid']),
-    resourceVersion: text(metadata['resourceVersion']),
+    ...identityOf(raw),
     generation: 0,
-    creationTimestamp: text(metadata['creationTimestamp']) || null,
-    deletionTimestamp: text(metadata['deletionTimestamp']) || null,
     labels: NO_TEXTS,
     annotations: NO_TEXTS,
     finalizers: NO_LIST,

@@ -1,47 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { chooseCandidate, findCandidates, reasons, type CandidateSearch } from './candidates.ts';
-import type { CandidateDisk, CandidateNode, PlacedReplica, PlacementRules } from './scheduling-world.ts';
+import { candidateDisk, candidateNode } from '../../test/candidates.ts';
+import type { CandidateNode, PlacedReplica, PlacementRules } from './scheduling-world.ts';
 import { filesystemHolds, storageProblem } from './storage-check.ts';
 
 const GIB = 2 ** 30;
 
-function disk(uuid: string, changes: Partial<CandidateDisk> = {}): CandidateDisk {
-  return {
-    name: uuid,
-    uuid,
-    path: `/${uuid}`,
-    tags: [],
-    filesystemType: 'ext4',
-    isFilesystem: true,
-    allowScheduling: true,
-    evictionRequested: false,
-    ready: true,
-    schedulable: true,
-    unschedulableReason: '',
-    maximumBytes: 100 * GIB,
-    availableBytes: 80 * GIB,
-    reservedBytes: 0,
-    scheduledBytes: 0,
-    ...changes,
-  };
-}
-
-function node(name: string, changes: Partial<CandidateNode> = {}): CandidateNode {
-  return {
-    name,
-    zone: '',
-    tags: [],
-    deleting: false,
-    ready: true,
-    schedulable: true,
-    allowScheduling: true,
-    evictionRequested: false,
-    instanceManagerReady: true,
-    imagesReady: ['ei'],
-    disks: [disk(`${name}-d1`)],
-    ...changes,
-  };
-}
+const disk = candidateDisk;
+const node = (name: string, changes: Partial<CandidateNode> = {}): CandidateNode =>
+  candidateNode(name, { imagesReady: ['ei'], disks: [disk(`${name}-d1`)], ...changes });
 
 function replica(nodeId: string, changes: Partial<PlacedReplica> = {}): PlacedReplica {
   return {

@@ -14,7 +14,7 @@ import {
   type RawObject,
   type Resource,
 } from '../datastore/kube-transport.ts';
-import { readyNodes } from '../datastore/ready-nodes.ts';
+import { readyNodes } from '../datastore/kube-nodes.ts';
 import {
   AFTER_MANAGERS,
   customResource,

@@ -9,7 +9,7 @@ import type { Logger } from 'pino';
 import { pause, rfc3339, type Clock } from '../clock.ts';
 import { CORE_RESOURCES, EVENT_RESOURCE } from '../datastore/core-kinds.ts';
 import { isNotFound, type KubeTransport, type RawObject } from '../datastore/kube-transport.ts';
-import { readyNodes } from '../datastore/ready-nodes.ts';
+import { readyNodes } from '../datastore/kube-nodes.ts';
 import { CLI_API_MIN_VERSION, CLI_API_VERSION } from '../controllers/engine-image/plan.ts';
 import { customResource } from '../uninstall/inventory.ts';
 import { upgradeLimits } from './limits.ts';

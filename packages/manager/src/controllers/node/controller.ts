@@ -13,6 +13,7 @@ import {
 } from '@longhorn/shared-types';
 import { bootstrapNode } from '../../bootstrap.ts';
 import type { Pod } from '../../datastore/core-kinds.ts';
+import { readKubeNode } from '../../datastore/kube-nodes.ts';
 import { done, earlier, type Outcome } from '../../reconcile/outcome.ts';
 import { findCondition } from '../conditions.ts';
 import { recordAll, settingsOf, type ControllerContext } from '../context.ts';
@@ -23,7 +24,7 @@ import { DiskMonitor } from './disk-monitor.ts';
 import { EnvironmentMonitor } from './environment-monitor.ts';
 import { decideEviction, type Eviction } from './eviction.ts';
 import { planNode, type NodeWorld } from './plan.ts';
-import { kubeNodeExists, RemovedNodes } from './removed-nodes.ts';
+import { RemovedNodes } from './removed-nodes.ts';
 
 const COMPONENT = 'longhorn-node-controller';
 
@@ -95,7 +96,7 @@ export class NodeController {
   /** This node is in Kubernetes, but our object of it was deleted: it came back after it was forgotten. */
   async #register(): Promise<Outcome> {
     const { datastore, me } = this.#context;
-    if (datastore.kubeNodes.get(me) === null || !(await kubeNodeExists(this.#context, me))) return done;
+    if (datastore.kubeNodes.get(me) === null || (await readKubeNode(datastore.transport, me)) === null) return done;
     await bootstrapNode(this.#context);
     return done;
   }
@@ -182,7 +183,8 @@ export class NodeController {
     return Object.entries(node.status.diskStatus).flatMap(([disk, { diskUUID }]) => {
       const isRequested = node.spec.evictionRequested || (node.spec.disks[disk]?.evictionRequested ?? false);
       return datastore.stores.Replica.byIndex('disk', diskUUID).map((replica) => {
-        const hasProtectedTwin = hasProtectedReplicaElsewhere(this.#context, replica);
+        // Only asked for on a node that is drained: this runs with every change of a replica.
+        const hasProtectedTwin = isCordoned === true && hasProtectedReplicaElsewhere(this.#context, replica);
         return { replica, disk, eviction: decideEviction({ isRequested, isCordoned, policy, hasProtectedTwin }) };
       });
     });

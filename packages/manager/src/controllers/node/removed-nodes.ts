@@ -4,23 +4,11 @@
  * still missing when the API server itself is asked.
  */
 import { ANNOTATION, type Node } from '@longhorn/shared-types';
-import { CORE_RESOURCES } from '../../datastore/core-kinds.ts';
-import { isNotFound } from '../../datastore/kube-transport.ts';
+import { readKubeNode } from '../../datastore/kube-nodes.ts';
 import { limits } from '../../limits.ts';
 import { done, type Outcome } from '../../reconcile/outcome.ts';
 import type { ControllerContext } from '../context.ts';
 import { nodeIsUnavailable } from '../ownership.ts';
-
-/** As the API server has it now. */
-export async function kubeNodeExists({ datastore }: ControllerContext, name: string): Promise<boolean> {
-  try {
-    await datastore.transport.get(CORE_RESOURCES.kubeNodes, '', name);
-    return true;
-  } catch (error) {
-    if (isNotFound(error)) return false;
-    throw error;
-  }
-}
 
 export class RemovedNodes {
   readonly #context: ControllerContext;
@@ -46,7 +34,7 @@ export class RemovedNodes {
       return { kind: 'waiting', untilMs: sinceMs + limits.nodeRemovedAfterMs };
     const later: Outcome = { kind: 'waiting', untilMs: nowMs + limits.nodeRemovedAfterMs };
     if (!this.#isMine()) return later;
-    if (await kubeNodeExists(this.#context, name)) {
+    if ((await readKubeNode(datastore.transport, name)) !== null) {
       this.isSettled(name);
       return later;
     }

@@ -117,12 +117,21 @@ function keepExpansionTicket(world: AttachmentWorld, { attachment, volume }: Att
     return;
   }
   const nodeID = growthNode(world, volume, present?.nodeID ?? '', Object.values(others));
+  putTicket(attachment, { id, type: EXPANSION, nodeID, disableFrontend: 'false' });
+}
+
+/** Makes a ticket of a controller, or moves it; one that is at the node already stays as it is. */
+function putTicket(
+  { spec }: VolumeAttachment,
+  { id, type, nodeID, disableFrontend }: { id: string; type: string; nodeID: string; disableFrontend: string },
+): void {
+  const present = spec.attachmentTickets[id];
   if (nodeID === '' || present?.nodeID === nodeID) return;
-  attachment.spec.attachmentTickets[id] = {
+  spec.attachmentTickets[id] = {
     id,
-    type: EXPANSION,
+    type,
     nodeID,
-    parameters: { disableFrontend: 'false' },
+    parameters: { disableFrontend },
     generation: present?.generation ?? 0,
   };
 }
@@ -171,15 +180,9 @@ function keepEvictionTicket({ eviction, engineNodes }: AttachmentWorld, { attach
     return;
   }
   // The place that a replica moves to is no place for another: what has begun is not given up.
+  if (present === undefined && eviction === 'no place') return;
   const nodeID = ticketNode(volume, present?.nodeID ?? '', engineNodes);
-  if (nodeID === '' || present?.nodeID === nodeID || (present === undefined && eviction === 'no place')) return;
-  attachment.spec.attachmentTickets[id] = {
-    id,
-    type: EVICTION,
-    nodeID,
-    parameters: { disableFrontend: 'any' },
-    generation: present?.generation ?? 0,
-  };
+  putTicket(attachment, { id, type: EVICTION, nodeID, disableFrontend: 'any' });
 }
 
 /** Whether the volume is attached in the way that the ticket asks for. */

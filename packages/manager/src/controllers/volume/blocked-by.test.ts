@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { newObject, type Condition, type Engine, type Replica } from '@longhorn/shared-types';
+import { candidateDisk, candidateNode } from '../../../test/candidates.ts';
 import type { CandidateDisk } from '../../scheduler/scheduling-world.ts';
 import { noteFailure } from '../replica-failure.ts';
 import { SettingsView } from '../settings-view.ts';
@@ -19,23 +20,14 @@ interface Given {
 
 function disk(name: string, availableBytes: number): CandidateDisk {
   const isShort = availableBytes <= GIB / 4;
-  return {
+  return candidateDisk(`uuid-${name}`, {
     name: `disk-${name}`,
-    uuid: `uuid-${name}`,
     path: `/mnt/${name}`,
-    tags: [],
-    filesystemType: 'ext4',
-    isFilesystem: true,
-    allowScheduling: true,
-    evictionRequested: false,
-    ready: true,
     schedulable: !isShort,
     unschedulableReason: isShort ? 'DiskPressure' : '',
     maximumBytes: GIB,
     availableBytes,
-    reservedBytes: 0,
-    scheduledBytes: 0,
-  };
+  });
 }
 
 function replica(name: string, given: Given): Replica {
@@ -102,19 +94,9 @@ function reasons(given: Given): { name: string; reason: string; next: string }[]
       return manager;
     }),
     engineImages: [],
-    candidateNodes: ['a', 'b'].map((name) => ({
-      name: `node-${name}`,
-      zone: '',
-      tags: [],
-      deleting: false,
-      ready: true,
-      schedulable: true,
-      allowScheduling: true,
-      evictionRequested: false,
-      instanceManagerReady: true,
-      imagesReady: [],
-      disks: [disk(name, name === 'b' ? given.availableBytes : GIB)],
-    })),
+    candidateNodes: ['a', 'b'].map((name) =>
+      candidateNode(`node-${name}`, { disks: [disk(name, name === 'b' ? given.availableBytes : GIB)] }),
+    ),
     settings: new SettingsView(() => null),
     reuseNotBeforeMs: new Map(),
   };

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { newObject, type Engine, type Replica } from '@longhorn/shared-types';
-import type { CandidateDisk, CandidateNode } from '../../scheduler/scheduling-world.ts';
+import { candidateDisk, candidateNode } from '../../../test/candidates.ts';
+import type { CandidateDisk } from '../../scheduler/scheduling-world.ts';
 import { SettingsView } from '../settings-view.ts';
 import { expansionProblem, resize } from './expansion.ts';
 import { newDraft, type VolumeDraft, type VolumeWorld } from './world.ts';
@@ -8,25 +9,13 @@ import { newDraft, type VolumeDraft, type VolumeWorld } from './world.ts';
 const GIB = 1024 ** 3;
 const LIMITS = { overProvisioningPercentage: 100, minimalAvailablePercentage: 25 };
 
-function disk(name: string, scheduledGib: number): CandidateDisk {
-  return {
-    name,
-    uuid: name,
-    path: `/${name}`,
-    tags: [],
+const disk = (name: string, scheduledGib: number): CandidateDisk =>
+  candidateDisk(name, {
     filesystemType: 'ext2/ext3',
-    isFilesystem: true,
-    allowScheduling: true,
-    evictionRequested: false,
-    ready: true,
-    schedulable: true,
-    unschedulableReason: '',
     maximumBytes: 10 * GIB,
     availableBytes: 9 * GIB,
-    reservedBytes: 0,
     scheduledBytes: scheduledGib * GIB,
-  };
-}
+  });
 
 describe('room to grow', () => {
   const from1to3 = (diskIds: string[]) => ({ fromBytes: GIB, toBytes: 3 * GIB, diskIds });
@@ -72,19 +61,7 @@ function make({ wanted, engine: engineGib, running, scheduledGib = 1 }: Given): 
   engine.status.currentSize = String(running * GIB);
   const replica: Replica = newObject('Replica', 'ns', 'r');
   Object.assign(replica.spec, { diskID: 'a', nodeID: 'n', volumeSize: String(engineGib * GIB) });
-  const node: CandidateNode = {
-    name: 'n',
-    zone: '',
-    tags: [],
-    deleting: false,
-    ready: true,
-    schedulable: true,
-    allowScheduling: true,
-    evictionRequested: false,
-    instanceManagerReady: true,
-    imagesReady: [],
-    disks: [disk('a', scheduledGib)],
-  };
+  const node = candidateNode('n', { disks: [disk('a', scheduledGib)] });
   const world: VolumeWorld = {
     nowMs: 0,
     hex: () => '00000000',

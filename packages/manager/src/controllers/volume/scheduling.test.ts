@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { engineImageName, newObject, type Replica } from '@longhorn/shared-types';
+import { candidateDisk, candidateNode } from '../../../test/candidates.ts';
 import { isReady } from '../../api/volume-view.ts';
 import type { CandidateNode } from '../../scheduler/scheduling-world.ts';
 import { SettingsView } from '../settings-view.ts';
@@ -9,39 +10,11 @@ import { newDraft, type VolumeWorld } from './world.ts';
 const GIB = 1024 ** 3;
 const IMAGE = 'engine:v1';
 
-function node(name: string): CandidateNode {
-  return {
-    name,
-    zone: '',
-    tags: [],
-    deleting: false,
-    ready: true,
-    schedulable: true,
-    allowScheduling: true,
-    evictionRequested: false,
-    instanceManagerReady: true,
+const node = (name: string): CandidateNode =>
+  candidateNode(name, {
     imagesReady: [engineImageName(IMAGE)],
-    disks: [
-      {
-        name,
-        uuid: name,
-        path: `/${name}`,
-        tags: [],
-        filesystemType: 'ext4',
-        isFilesystem: true,
-        allowScheduling: true,
-        evictionRequested: false,
-        ready: true,
-        schedulable: true,
-        unschedulableReason: '',
-        maximumBytes: 100 * GIB,
-        availableBytes: 90 * GIB,
-        reservedBytes: 0,
-        scheduledBytes: 0,
-      },
-    ],
-  };
-}
+    disks: [candidateDisk(name, { availableBytes: 90 * GIB })],
+  });
 
 interface Given {
   locality: 'disabled' | 'best-effort' | 'strict-local';

@@ -4,7 +4,8 @@
  * of the API server itself right before.
  */
 import { CSI_DRIVER_NAME, type Volume } from '@longhorn/shared-types';
-import { CORE_RESOURCES, decodeKubeNode, EVENT_RESOURCE, record, text } from '../../datastore/core-kinds.ts';
+import { EVENT_RESOURCE, record, text } from '../../datastore/core-kinds.ts';
+import { kubeNodeIsReady, readKubeNode } from '../../datastore/kube-nodes.ts';
 import { isConflict, isNotFound, type Resource } from '../../datastore/kube-transport.ts';
 import { namespacedKey } from '../../datastore/object-store.ts';
 import {
@@ -19,7 +20,6 @@ import { done, type Outcome } from '../../reconcile/outcome.ts';
 import { nodeOf, responsible, settingsOf, type ControllerContext } from '../context.ts';
 import {
   isForceDeleted,
-  kubeNodeIsReady,
   planPod,
   podNodeIsDown,
   type HeldAttachment,
@@ -133,7 +133,7 @@ async function carryOut(context: ControllerContext, pod: WorkloadPod, step: PodS
   }
   const { reason } = step;
   const { name, namespace, uid } = pod.metadata;
-  if (reason === 'node-down' && (await nodeIsReady(context, pod.nodeName)))
+  if (reason === 'node-down' && kubeNodeIsReady(await readKubeNode(context.datastore.transport, pod.nodeName)))
     return { kind: 'waiting', untilMs: clock.now() + limits.nodeCatchUpMs };
   const about = { pod: name, namespace, node: pod.nodeName, reason };
   if (step.kind === 'delete-pod') {
@@ -146,16 +146,6 @@ async function carryOut(context: ControllerContext, pod: WorkloadPod, step: PodS
     await deleteOne(context, WORKLOAD_RESOURCES.attachments, { ...metadata, namespace: '' }, null);
   }
   return done;
-}
-
-/** As the API server has it now, whatever the caches say. */
-async function nodeIsReady({ datastore }: ControllerContext, name: string): Promise<boolean> {
-  try {
-    return kubeNodeIsReady(decodeKubeNode(await datastore.transport.get(CORE_RESOURCES.kubeNodes, '', name)));
-  } catch (error) {
-    if (isNotFound(error)) return false;
-    throw error;
-  }
 }
 
 /** Only this incarnation; one that is gone, or was made anew meanwhile, is fine: its own events tell. */

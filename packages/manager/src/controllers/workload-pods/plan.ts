@@ -12,6 +12,7 @@
 import type { Node } from '@longhorn/shared-types';
 import { parseTime } from '../../clock.ts';
 import type { KubeNode } from '../../datastore/core-kinds.ts';
+import { kubeNodeIsReady } from '../../datastore/kube-nodes.ts';
 import type { KubeAttachment, PodOwner, WorkloadPod } from '../../datastore/workload-kinds.ts';
 import { limits } from '../../limits.ts';
 import { nodeIsDownOrDeleted } from '../ownership.ts';
@@ -82,10 +83,6 @@ export function planPod(world: PodWorld): PodStep {
 /** Our node object says so, and Kubernetes' own does not say otherwise: nobody acts for a node that is ready. */
 export function podNodeIsDown(node: Node | null, kubeNode: KubeNode | null): boolean {
   return nodeIsDownOrDeleted(node) && !kubeNodeIsReady(kubeNode);
-}
-
-export function kubeNodeIsReady(node: KubeNode | null): boolean {
-  return node?.conditions.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
 }
 
 /** Deleted without grace, and still there: a finalizer, or a kubelet that does not answer, keeps it. */
