@@ -7,11 +7,11 @@ const FILE = `${DATA}/numbers`;
 
 /**
  * Goes on after the last number of the file; a line that was cut off by a crash is written anew. A loop of before, which
- * outlives the connection that it was started by, ends first.
+ * outlives the connection that it was started by, ends first. A number that could not be written ends the loop.
  */
 const LOOP = `old=$(cat /tmp/writer.pid 2>/dev/null || true); [ -z "$old" ] || { kill -9 $old 2>/dev/null; while [ -e /proc/$old ]; do sleep 0.05; done; }
 echo $$ > /tmp/writer.pid; touch ${FILE}; n=$(grep -c '' ${FILE} || true); [ -z "$(tail -c1 ${FILE})" ] || { sed -i '$d' ${FILE}; n=$((n - 1)); }
-while :; do n=$((n + 1)); echo $n >> ${FILE}; sync ${FILE}; echo $n; sleep 0.05; done`;
+while :; do n=$((n + 1)); echo $n >> ${FILE} && sync ${FILE} || exit 1; echo $n; sleep 0.05; done`;
 
 export class LogWriter {
   /** the last number that was told to be on the disk */
@@ -43,7 +43,8 @@ export class LogWriter {
       this.lastMs = now;
       this.acknowledged = Math.max(this.acknowledged, ...lines.map(Number));
     });
-    await until('the log grows', 60_000, () => Promise.resolve(this.acknowledged > before));
+    await until('the log grows', 60_000, () => Promise.resolve(this.acknowledged > before || !this.isWriting));
+    if (this.acknowledged === before) throw new Error(`nothing can be written in ${pod}`);
     this.calm();
   }
 
@@ -71,7 +72,7 @@ export class LogWriter {
 
   /** Reads the log in a pod: every number that was told is there, in order, and none twice. Throws with the first that is not. */
   async verify(pod: string): Promise<void> {
-    const script = `awk '$1 != NR {print "line " NR " is " $1; exit} END {print NR}' ${FILE}`;
+    const script = `[ -e ${FILE} ] || { echo 0; exit; }; awk '$1 != NR {print "line " NR " is " $1; exit} END {print NR}' ${FILE}`;
     const [wrong, count = wrong] = (await inPod(this.namespace, pod, script)).trim().split('\n');
     if (wrong?.startsWith('line')) throw new Error(`the log in ${pod}: ${wrong}`);
     if (Number(count) < this.acknowledged)

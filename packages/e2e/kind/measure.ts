@@ -89,7 +89,54 @@ async function measureMemory(count: number): Promise<void> {
   }
 }
 
-const seconds = (from: unknown, to: number): number => (to - Date.parse(String(from))) / 1000;
+/** What happens between a claim and its running pod, in order, each as the stamp (whole seconds, ms since 1970) of an object. */
+const STEPS = {
+  'claim created': 'start',
+  'volume made (provisioner, manager)': 'volume',
+  'pod on a node (scheduler)': 'scheduled',
+  'VolumeAttachment made (attach-detach controller)': 'asked',
+  'attached (attacher, manager, engine)': 'attached',
+  'container started (kubelet: mkfs, mount, sandbox)': 'started',
+} as const;
+
+type Stamps = Record<(typeof STEPS)[keyof typeof STEPS], number>;
+
+const stamp = (value: unknown): number => Date.parse(String(value));
+
+/** Stamp of the change that the attacher made to an attachment's status. */
+function attachedStamp(attachment: KubeObject | null): number {
+  const byStatus = items(at(attachment, 'metadata.managedFields')).filter(
+    (each) => at(each, 'subresource') === 'status',
+  );
+  return Math.min(...byStatus.map((each) => stamp(at(each, 'time'))));
+}
+
+async function stampsOf(name: string, running: KubeObject): Promise<Stamps> {
+  const volume = await volumeOf(SPACE, name);
+  const attachment = await attachmentOf(volume);
+  const scheduled = items(at(running, 'status.conditions')).find((each) => at(each, 'type') === 'PodScheduled');
+  const [container] = items(at(running, 'status.containerStatuses'));
+  return {
+    start: stamp(at(await get('pvc', name, SPACE), 'metadata.creationTimestamp')),
+    volume: stamp(at(await get('pv', volume, null), 'metadata.creationTimestamp')),
+    scheduled: stamp(at(scheduled, 'lastTransitionTime')),
+    asked: stamp(at(attachment, 'metadata.creationTimestamp')),
+    attached: attachedStamp(attachment),
+    started: stamp(at(container, 'state.running.startedAt')),
+  };
+}
+
+/** Mean seconds of each step: stamps are cut to whole seconds, which their differences even out. */
+function printSteps(all: readonly Stamps[]): void {
+  console.log('| step | mean s |\n| --- | --- |');
+  const steps = Object.entries(STEPS);
+  for (const [index, [text, key]] of steps.entries()) {
+    const before = steps[index - 1]?.[1];
+    if (before === undefined) continue;
+    const sum = all.reduce((total, each) => total + each[key] - each[before], 0);
+    console.log(`| ${text} | ${(sum / all.length / 1000).toFixed(1)} |`);
+  }
+}
 
 function summary(what: string, values: readonly number[]): string {
   const sorted = values.toSorted((a, b) => a - b);
@@ -97,12 +144,12 @@ function summary(what: string, values: readonly number[]): string {
   return `| ${what} | ${figure(Math.floor(sorted.length / 2))} | ${figure(sorted.length - 1)} |`;
 }
 
-/** Seconds from the claim's creation to its pod Running, by the clock of this process. */
-async function claimToRunning(name: string): Promise<number> {
+/** Seconds from the claim's creation to its pod Running, by the clock of this process, and the stamps in between. */
+async function claimToRunning(name: string): Promise<{ total: number; stamps: Stamps }> {
   const start = performance.now();
   await apply(SPACE, [claim(name, { size: '1Gi' }), pod(name, { claims: { [name]: 'file system' } })]);
-  await podReady(SPACE, name);
-  return (performance.now() - start) / 1000;
+  const running = await podReady(SPACE, name);
+  return { total: (performance.now() - start) / 1000, stamps: await stampsOf(name, running) };
 }
 
 async function attachmentOf(volume: string): Promise<KubeObject | null> {
@@ -115,7 +162,7 @@ async function attachedElsewhere(volume: string, nodes: readonly string[]): Prom
   const before = await attachmentOf(volume);
   const node = nodes.find((each) => each !== at(before, 'spec.nodeName'));
   const name = `measure-${nodes.indexOf(String(node))}`;
-  const start = Date.now();
+  const start = performance.now();
   if (before !== null) await kubectl(['delete', 'volumeattachment', before.metadata.name, '--wait=false']);
   const next = {
     apiVersion: 'storage.k8s.io/v1',
@@ -129,13 +176,13 @@ async function attachedElsewhere(volume: string, nodes: readonly string[]): Prom
     120_000,
     async () => at(await get('volumeattachments.storage.k8s.io', name, null), 'status.attached') === true,
   );
-  return seconds(new Date(start).toISOString(), Date.now());
+  return (performance.now() - start) / 1000;
 }
 
 async function measureLatency(rounds: number): Promise<void> {
   await makeNamespace(SPACE);
   try {
-    const running: number[] = [];
+    const running: { total: number; stamps: Stamps }[] = [];
     for (let round = 0; round < rounds; round++) {
       running.push(await claimToRunning(`claim-${round}`));
       await deletePod(SPACE, `claim-${round}`);
@@ -148,8 +195,10 @@ async function measureLatency(rounds: number): Promise<void> {
     const moved: number[] = [];
     for (let round = 0; round < rounds; round++) moved.push(await attachedElsewhere(volume, nodes));
     console.log('| | median s | worst s |\n| --- | --- | --- |');
-    console.log(summary(`claim created to pod Running (${rounds})`, running));
+    const totals = running.map(({ total }) => total);
+    console.log(summary(`claim created to pod Running (${rounds})`, totals));
     console.log(summary(`VolumeAttachment deleted to attached on another node (${rounds})`, moved));
+    printSteps(running.map(({ stamps }) => stamps));
     const last = await attachmentOf(volume);
     if (last !== null) await kubectl(['delete', 'volumeattachment', last.metadata.name]);
   } finally {

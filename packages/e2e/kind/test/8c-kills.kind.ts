@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { at } from '../../src/kube.ts';
 import { seededRandom } from '../../src/random.ts';
 import { allReady } from '../installation.ts';
-import { apply, dropNamespace, get, list, makeNamespace, until } from '../kubectl.ts';
+import { apply, dropNamespace, get, list, makeNamespace, until, type KubeObject } from '../kubectl.ts';
 import { LogWriter } from '../log-writer.ts';
 import { nodeNames, onNode, processesOf, workers } from '../nodes.ts';
 import { claim, deployment, podOf, podReady, volumeIs, volumeOf } from '../workloads.ts';
@@ -20,12 +20,12 @@ const CALM_MS = 300_000;
 const random = seededRandom(SEED);
 const writers = new Map(APPS.map((app) => [app, new LogWriter(SPACE)]));
 
-/** Kills the processes of a node whose command line has these words; how many there were. */
+/** Kills the processes of a node whose command line has these words; answers the node. */
 async function killOn(node: string, ...words: readonly string[]): Promise<string> {
   const pids = await processesOf(node, ...words);
   if (pids.length === 0) throw new Error(`no process ${words.join(' ')} on ${node}`);
   await onNode(node, `kill -9 ${pids.join(' ')}`);
-  return `${words[0]} on ${node}`;
+  return node;
 }
 
 const nodeOf = async (app: string): Promise<string> => String(at(await podOf(SPACE, app), 'spec.nodeName'));
@@ -42,7 +42,10 @@ async function deployerNode(): Promise<string> {
   return String(at(pod, 'spec.nodeName'));
 }
 
-/** Each blow, and whether the pods on that node must be restarted after it. */
+/** An instance manager's engines end with it, and so do the devices of their volumes: pods that use them are made anew. */
+const COSTS_PODS = 'instance manager';
+
+/** Each blow; answers the node that it fell on. */
 const BLOWS: Readonly<Record<string, () => Promise<string>>> = {
   kubelet: async () => killOn(await nodeOf(random.pick(APPS)), '/usr/bin/kubelet'),
   'CSI plugin': async () => killOn(await nodeOf(random.pick(APPS)), 'longhorn-csi'),
@@ -72,6 +75,14 @@ async function settle(app: (typeof APPS)[number]): Promise<void> {
   await writer?.grows(120_000);
 }
 
+/** Waits until a pod is taken away by the setting auto-delete-pod-when-volume-detached-unexpectedly. */
+async function gone(pod: KubeObject): Promise<void> {
+  await until(`pod ${pod.metadata.name} is made anew`, CALM_MS, async () => {
+    const found = await get('pod', pod.metadata.name, SPACE);
+    return found?.metadata['uid'] !== pod.metadata['uid'];
+  });
+}
+
 beforeAll(async () => {
   await makeNamespace(SPACE);
   for (const app of APPS)
@@ -90,11 +101,19 @@ const rounds = Array.from({ length: ROUNDS }, (_, index) => ({
 }));
 
 it.each(rounds)('round $round: $kind', async ({ kind }) => {
-  const told = await BLOWS[kind]?.();
+  const before = await Promise.all(APPS.map((app) => podOf(SPACE, app)));
+  const node = await BLOWS[kind]?.();
   const start = performance.now();
+  const isLost = (pod: KubeObject): boolean => kind === COSTS_PODS && at(pod, 'spec.nodeName') === node;
+  for (const pod of before.filter(isLost)) await gone(pod);
   for (const app of APPS) await settle(app);
+  const after = await Promise.all(APPS.map((app) => podOf(SPACE, app)));
+  const kept = before.map((pod, index) => pod.metadata['uid'] === after[index]?.metadata['uid']);
+  expect(kept).toEqual(before.map((pod) => !isLost(pod)));
   expect([...writers.values()].map((writer) => writer.isWriting)).toEqual(APPS.map(() => true));
-  console.log(`${told}: all healthy and writing after ${((performance.now() - start) / 1000).toFixed(0)} s`);
+  const restarted = kept.filter((isKept) => !isKept).length;
+  const seconds = ((performance.now() - start) / 1000).toFixed(0);
+  console.log(`${kind} on ${node}: all healthy and writing after ${seconds} s, ${restarted} pods made anew`);
 });
 
 it('has everything as before in the end', async () => {
