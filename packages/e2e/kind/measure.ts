@@ -104,16 +104,19 @@ type Stamps = Record<(typeof STEPS)[keyof typeof STEPS], number>;
 const stamp = (value: unknown): number => Date.parse(String(value));
 
 /** Stamp of the change that the attacher made to an attachment's status. */
-function attachedStamp(attachment: KubeObject | null): number {
-  const byStatus = items(at(attachment, 'metadata.managedFields')).filter(
-    (each) => at(each, 'subresource') === 'status',
-  );
-  return Math.min(...byStatus.map((each) => stamp(at(each, 'time'))));
+async function attachedStamp(name: string): Promise<number> {
+  const args = ['get', 'volumeattachments.storage.k8s.io', name, '--show-managed-fields', '--output', 'json'];
+  const attachment = JSON.parse(await kubectl(args)) as KubeObject;
+  const fields = items(at(attachment, 'metadata.managedFields'));
+  const ofStatus = fields.filter((each) => at(each, 'fieldsV1.f:status.f:attached') !== undefined);
+  if (ofStatus.length === 0) throw new Error(`nobody has written the status of ${name}: ${JSON.stringify(fields)}`);
+  return Math.max(...ofStatus.map((each) => stamp(at(each, 'time'))));
 }
 
 async function stampsOf(name: string, running: KubeObject): Promise<Stamps> {
   const volume = await volumeOf(SPACE, name);
   const attachment = await attachmentOf(volume);
+  if (attachment === null) throw new Error(`volume ${volume} of a running pod has no VolumeAttachment`);
   const scheduled = items(at(running, 'status.conditions')).find((each) => at(each, 'type') === 'PodScheduled');
   const [container] = items(at(running, 'status.containerStatuses'));
   return {
@@ -121,7 +124,7 @@ async function stampsOf(name: string, running: KubeObject): Promise<Stamps> {
     volume: stamp(at(await get('pv', volume, null), 'metadata.creationTimestamp')),
     scheduled: stamp(at(scheduled, 'lastTransitionTime')),
     asked: stamp(at(attachment, 'metadata.creationTimestamp')),
-    attached: attachedStamp(attachment),
+    attached: await attachedStamp(attachment.metadata.name),
     started: stamp(at(container, 'state.running.startedAt')),
   };
 }

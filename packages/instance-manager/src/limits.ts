@@ -61,9 +61,10 @@ export const MOUNT_CHECK_MS = 10_000;
 /** Limit of a command such as `mount` or `frontend cleanup`. */
 export const COMMAND_TIMEOUT_MS = 60_000;
 
-/** Device clean-up: attempts, and the pause between them. */
+/** Device clean-up: attempts, the pause between them, and the pause after the last one that failed. */
 export const CLEANUP_ATTEMPTS_MAX = 5;
 export const CLEANUP_RETRY_MS = 2_000;
+export const CLEANUP_LATER_MS = 30_000;
 
 /** Hold time of an engine whose arguments name none. */
 export const IO_HOLD_TIMEOUT_S = 300;

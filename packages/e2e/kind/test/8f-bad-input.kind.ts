@@ -72,6 +72,7 @@ it('refuses a second driver on a node, and the first one goes on', async () => {
   const plugin = (await list('daemonsets')).find(({ metadata }) => metadata.name === 'longhorn-csi-plugin');
   const containers = at(plugin, 'spec.template.spec.containers') as { name: string; image: string; args: string[] }[];
   const first = containers.find(({ name }) => name === 'longhorn-csi-plugin');
+  const args = first?.args.map((word) => word.replace('//longhorn-backend:', `//longhorn-backend.${NAMESPACE}:`));
   const second = {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -79,7 +80,7 @@ it('refuses a second driver on a node, and the first one goes on', async () => {
     spec: {
       nodeName: node,
       restartPolicy: 'Never',
-      containers: [{ ...first, ports: [], livenessProbe: null, startupProbe: null, lifecycle: null }],
+      containers: [{ ...first, args, ports: [], livenessProbe: null, startupProbe: null, lifecycle: null }],
       volumes: at(plugin, 'spec.template.spec.volumes'),
     },
   };

@@ -3,13 +3,14 @@
  *
  *     engine ends, exit code not 0 ── deleted without keepDevice ──────────────> clean up
  *                                  └─ left for its hold time, no successor ────> clean up (I/O then fails instead of hanging)
+ *     clean-up finds the device in use ── tried again every now and then, until nobody uses it
  *     engine of the same volume runs ──> the device is its own; nothing is pending any more
  *
  * The hold time counts from the first death: a successor that dies before it runs does not extend it. Clean-up
  * and the start of an engine of the same volume exclude each other.
  */
 import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
-import { CLEANUP_ATTEMPTS_MAX, CLEANUP_RETRY_MS } from '../limits.ts';
+import { CLEANUP_ATTEMPTS_MAX, CLEANUP_LATER_MS, CLEANUP_RETRY_MS } from '../limits.ts';
 import type { EngineDevice } from './process-spec.ts';
 
 export interface GuardHost {
@@ -18,7 +19,6 @@ export interface GuardHost {
   /** Whether an engine of the volume is registered and has not ended. */
   hasLiveEngine(volume: string): boolean;
   logger: { info(text: string): void; error(text: string): void };
-  retryMs?: number;
 }
 
 /**
@@ -76,8 +76,16 @@ export class DeviceGuard {
     entry.overdue = true;
     // A successor on its way: its start or its end decides.
     if (this.host.hasLiveEngine(volume)) return;
-    this.host.logger.info(`no engine took over the device of ${volume} within its hold time: removing it`);
+    this.host.logger.info(`no engine serves the device of ${volume} any more: removing it`);
     void this.remove(entry.device);
+  }
+
+  /** What uses the device, a mount of a pod for instance, is given time to go: then it is tried again. */
+  private tryLater(device: EngineDevice): void {
+    const { volume } = device;
+    const timer = setTimeout(() => this.holdIsOver(volume), CLEANUP_LATER_MS);
+    timer.unref();
+    this.left.set(volume, { device, timer, overdue: true });
   }
 
   private forget(volume: string): void {
@@ -86,7 +94,7 @@ export class DeviceGuard {
     this.left.delete(volume);
   }
 
-  /** Removes the device that a dead engine left; resolves when it is gone or given up, and never throws. */
+  /** Removes the device that a dead engine left; resolves when it is gone or put off, and never throws. */
   remove(device: EngineDevice): Promise<void> {
     this.forget(device.volume);
     const running = this.cleaning.get(device.volume);
@@ -96,7 +104,8 @@ export class DeviceGuard {
     return work;
   }
 
-  private async cleanUp({ binary, volume }: EngineDevice): Promise<void> {
+  private async cleanUp(device: EngineDevice): Promise<void> {
+    const { binary, volume } = device;
     for (let attempt = 1; attempt <= CLEANUP_ATTEMPTS_MAX; attempt++) {
       try {
         await this.host.cleanUp(binary, volume);
@@ -104,9 +113,10 @@ export class DeviceGuard {
       } catch (error) {
         this.host.logger.error(`device of ${volume} is not removed (attempt ${attempt}): ${errorText(error)}`);
       }
-      await new Promise((resolve) => setTimeout(resolve, this.host.retryMs ?? CLEANUP_RETRY_MS));
+      await new Promise((resolve) => setTimeout(resolve, CLEANUP_RETRY_MS));
       if (this.closed) return;
     }
+    this.tryLater(device);
   }
 
   /** Resolves when no clean-up of the volume runs: only then may an engine of it start. */
