@@ -64,6 +64,10 @@ export class NbdClient {
     await this.request(COMMAND.write, offset, data.length, data);
   }
 
+  async trim(offset: number, length: number): Promise<void> {
+    await this.request(COMMAND.trim, offset, length, null);
+  }
+
   async flush(): Promise<void> {
     await this.request(COMMAND.flush, 0, 0, null);
   }

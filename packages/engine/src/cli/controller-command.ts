@@ -45,6 +45,8 @@ export async function runControllerCommand(
   const environment = process.env;
   const runDir = environment['LONGHORN_RUN_DIR'] ?? '/var/run/longhorn';
   const podIp = environment['POD_IP'] ?? '';
+  const hostRoot = environment['LONGHORN_HOST_ROOT'] ?? '/host';
+  const dataRoot = environment['LONGHORN_DATA_ROOT'] ?? '/var/lib/longhorn';
   const options = await engineOptions(volumeName, flags, engineName, runDir);
   assertFrontendName(flags.frontend);
   if (!BLOCKDEV_DRIVERS.includes(flags.blockdevDriver)) {
@@ -63,10 +65,10 @@ export async function runControllerCommand(
     replicas: flags.replica ?? [],
     frontend: flags.frontend,
     podIp,
-    hostRoot: environment['LONGHORN_HOST_ROOT'] ?? '/host',
+    hostRoot,
     unixDataSocket:
       flags.dataServerProtocol === 'unix'
-        ? `${environment['LONGHORN_HOST_ROOT'] ?? '/host'}/var/lib/longhorn/unix-domain-socket/${options.volumeName}.sock`
+        ? `${hostRoot}${dataRoot}/unix-domain-socket/${options.volumeName}.sock`
         : null,
     openFrontend: frontendOpener({
       blockdevDriver: driverOf(flags),

@@ -67,6 +67,7 @@ function addReplica(program: Command): void {
   program
     .command('replica [directory]')
     .description('run a replica')
+    .allowExcessArguments()
     .option('--listen <address>', 'gRPC address; data on the port after it, sync agent on the next', 'localhost:9502')
     .option('--size <size>', 'create the replica when the directory is empty', parseSize)
     .option('--backing-file <path>', 'file, or directory with exactly one', '')

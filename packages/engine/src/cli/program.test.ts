@@ -65,7 +65,7 @@ describe('longhorn', { timeout: 60_000 }, () => {
   it('names an unknown flag on standard output', async () => {
     const { code, stdout } = await longhorn('info', '--nothing');
     expect(code).toBe(1);
-    expect(stdout).toContain('Incorrect Usage: flag provided but not defined: --nothing');
+    expect(stdout).toContain('Incorrect Usage: flag provided but not defined: -nothing');
   });
 
   it('names an unknown command', async () => {

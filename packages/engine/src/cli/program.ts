@@ -42,9 +42,9 @@ export async function runCli(argv: readonly string[]): Promise<number> {
 function reportUsage(program: Command, error: CommanderError): number {
   if (error.exitCode === 0) return 0;
   if (error.code === 'commander.unknownOption') {
-    const flag = /'(-[^']*)'/.exec(error.message)?.[1] ?? '';
-    process.stdout.write(`Incorrect Usage: flag provided but not defined: ${flag}\n\n${program.helpInformation()}`);
-    fatal('Error when executing command', `flag provided but not defined: ${flag}`);
+    const name = /'-{1,2}([^']*)'/.exec(error.message)?.[1] ?? '';
+    process.stdout.write(`Incorrect Usage: flag provided but not defined: -${name}\n\n${program.helpInformation()}`);
+    fatal('Error when executing command', `flag provided but not defined: -${name}`);
     return 1;
   }
   fatal('Error when executing command', error.message.replace(/^error: /, ''));
@@ -72,17 +72,28 @@ function buildProgram(): Command {
   addReplicaCommands(program);
   addSnapshotCommands(program);
   addVolumeCommands(program);
-  program.argument('[command...]').action((words: string[]) => {
-    const [name] = words;
-    if (name === undefined) {
-      process.stdout.write(program.helpInformation());
-      return;
-    }
-    process.stdout.write(`unrecognized command: ${name}\n`);
-    process.stderr.write(logLine(new Date(), 'error', `unrecognized command: ${name}`));
-    throw new ExitWith(1);
-  });
+  refuseOthers(program);
   return program;
+}
+
+/** What `command` does with a word that none of its commands has: that word is refused, whatever its flags are. */
+function refuseOthers(command: Command): void {
+  command
+    .argument('[command...]')
+    .allowUnknownOption()
+    .action((words: string[]) => {
+      const [name] = words;
+      if (name === undefined) {
+        process.stdout.write(command.helpInformation());
+        return;
+      }
+      if (name.startsWith('-')) {
+        throw new CommanderError(1, 'commander.unknownOption', `error: unknown option '${name}'`);
+      }
+      process.stdout.write(`unrecognized command: ${name}\n`);
+      process.stderr.write(logLine(new Date(), 'error', `unrecognized command: ${name}`));
+      throw new ExitWith(1);
+    });
 }
 
 function commandPath(command: Command): string {
@@ -291,6 +302,7 @@ function addVolumeCommands(program: Command): void {
       print(await (await load()).version(globals(command), clientOnly));
     });
   const frontend = program.command('frontend').description('how the volume is reached');
+  refuseOthers(frontend);
   frontend.command('start [name]').action(async (name: string | undefined, _options: unknown, command: Command) => {
     await (await load()).frontendStart(globals(command), name);
   });
