@@ -15,10 +15,14 @@ const PORTS_PER_REPLICA = 20;
 const SIZE = '64m';
 export const SIZE_BYTES = 64 << 20;
 
-/** A run of free ports; nobody else should take them in the short time until they are used. */
+const FIRST_PORT = 20_000;
+/** Linux gives outgoing connections the ports from 32768: one of these may be taken at any time. */
+const PORT_RUNS = 127;
+
+/** A run of at most 100 free ports; nobody else should take them until they are used. */
 export async function freePorts(count: number): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt++) {
-    const base = 20_000 + Math.floor((process.pid * 7 + attempt * 131) % 300) * 100;
+    const base = FIRST_PORT + ((process.pid * 7 + attempt * 31) % PORT_RUNS) * 100;
     const servers = await Promise.all(Array.from({ length: count }, (_, index) => listen(base + index)));
     for (const server of servers) server?.close();
     if (servers.every((server) => server !== null)) return base;
