@@ -74,6 +74,13 @@ describe.concurrent('controller', { timeout: 120_000 }, () => {
       expect(stderr).toContain(reason);
       expect(stderr).toContain(`no available backend due to replica error from the addresses [${replica.address}]`);
     }
+    const engine = await world.engine({ replicas });
+    expect(await modes(engine), 'an engine that did not start leaves the replica to the next').toEqual(['RW']);
+    const { code, stderr } = await world.startEngine({ replicas }).daemon.outcome();
+    expect(code).toBe(61);
+    expect(stderr).toContain('replica must be closed, cannot add in state: open');
+    expect(await modes(engine), 'and takes it from nobody').toEqual(['RW']);
+    expect(await stateOf(replica)).toMatchObject({ state: 'open' });
   });
 
   it.each([

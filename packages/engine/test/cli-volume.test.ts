@@ -63,6 +63,8 @@ describe('the commands of a volume', { timeout: 120_000 }, () => {
       'size is required',
       'current-size is required',
     ]);
+    const tooLarge = await failure('start', '--size', '8m', '--current-size', '8m', replica.address);
+    expect(tooLarge).toContain(`no available backend due to replica error from the addresses [${replica.address}]`);
     expect(await output('start-with-replicas', replica.address, ...sizes)).toBe('');
     expect(await failure('start', replica.address, ...sizes)).toBe(
       'cannot add multiple replicas if volume is already up',

@@ -1,7 +1,7 @@
 /** Upstream's start, for an engine without an epoch: no records, no comparison; the caller answers for the replicas. */
 import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
 import type { MemberLink } from './core/member-link.ts';
-import { attach, newEntry, openPlain, refuse } from './replica-entry.ts';
+import { attach, closeReplica, newEntry, openPlain, refuse } from './replica-entry.ts';
 import { readReport, type ReplicaReport } from './replica-report.ts';
 import type { ReplicaEntry } from './replica-set.ts';
 import { pushSettings } from './volume-settings.ts';
@@ -47,18 +47,33 @@ export async function startPlain(
   if (addresses.length === 1) await clearRebuilding(context, opened);
   const size = volumeSize(opened, sizeBytes, currentSizeBytes);
   const accepted = accept(context, opened, size);
+  if (accepted.length === 0) {
+    await letGo(context, entries, opened);
+    throw noBackend(addresses, unavailable);
+  }
   for (const entry of entries) context.replicas.add(entry);
-  const [first] = accepted;
-  if (!first) throw noBackend(context, addresses, unavailable);
   await begin(context, accepted, size);
   await pushSettings(context);
 }
 
-function noBackend(context: VolumeContext, addresses: readonly string[], unavailable: boolean): Error {
-  for (const entry of context.replicas.all()) {
-    context.log.warn('a replica cannot be used', { replica: entry.address, reason: entry.reason });
-    context.replicas.remove(entry.address);
-  }
+/** None serves: what was opened is closed, so that the next start finds it closed. What another engine has open is left alone. */
+async function letGo(
+  context: VolumeContext,
+  entries: readonly ReplicaEntry[],
+  opened: readonly Opened[],
+): Promise<void> {
+  await Promise.all(
+    entries.map(async (entry) => {
+      context.log.warn('a replica cannot be used', { replica: entry.address, reason: entry.reason });
+      if (opened.some((one) => one.entry === entry)) return closeReplica(context, entry);
+      entry.client.close();
+      entry.syncAgent.close();
+      return undefined;
+    }),
+  );
+}
+
+function noBackend(addresses: readonly string[], unavailable: boolean): Error {
   const list = `[${addresses.join(' ')}]`;
   if (unavailable) {
     return new Error(`no available backend due to service unavailable from the addresses ${list}`);
