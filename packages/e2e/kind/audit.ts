@@ -35,13 +35,17 @@ async function controlPlane(): Promise<string> {
   return found.metadata.name;
 }
 
-/** Records from now on; does nothing where it is on already. The API server starts anew for it. */
+/** Records from now on: the API server starts anew for it, or where it records already, what it has is thrown away. */
 export async function enableAudit(): Promise<void> {
   const node = await controlPlane();
   const manifest = parse(await onNode(node, `cat ${MANIFEST}`)) as Manifest;
   const [container] = manifest.spec.containers;
   if (container === undefined) throw new Error(`${MANIFEST} has no container`);
-  if (container.command.some((word) => word.startsWith('--audit-policy-file'))) return;
+  if (container.command.some((word) => word.startsWith('--audit-policy-file'))) {
+    // The API server appends to the file that it has open.
+    await onNode(node, `rm -f ${FOLDER}/audit-*.log; : > ${LOG}`);
+    return;
+  }
   container.command.push(...FLAGS);
   container.volumeMounts.push({ name: 'audit', mountPath: FOLDER });
   manifest.spec.volumes.push({ name: 'audit', hostPath: { path: FOLDER, type: 'DirectoryOrCreate' } });

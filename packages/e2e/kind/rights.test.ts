@@ -55,3 +55,8 @@ it('names who was refused what, once', () => {
     'system:serviceaccount:a:b: apps daemonsets delete',
   ]);
 });
+
+it('does not count what an API server refused while it started', () => {
+  const lines = [line('get', null, 'nodes', null, 403), line('get', null, 'nodes', null), ''];
+  expect(refusedRequests(parseAudit(lines.join('\n')))).toEqual([]);
+});

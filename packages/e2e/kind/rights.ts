@@ -61,7 +61,13 @@ export function unusedRights(
   };
 }
 
-/** What was refused for want of a right, as `USER: RIGHT`, each once. */
+/**
+ * What was refused for want of a right, as `USER: RIGHT`, each once. What the same user was allowed at another time is not
+ * counted: an API server that starts refuses everything until it has read the roles.
+ */
 export function refusedRequests(requests: readonly AuditedRequest[]): string[] {
-  return [...new Set(requests.filter(({ code }) => code === 403).map(({ user, right }) => `${user}: ${right}`))].sort();
+  const named = (wanted: (code: number) => boolean): string[] =>
+    requests.filter(({ code }) => wanted(code)).map(({ user, right }) => `${user}: ${right}`);
+  const allowed = new Set(named((code) => code !== 403));
+  return [...new Set(named((code) => code === 403))].filter((name) => !allowed.has(name)).sort();
 }
