@@ -1,10 +1,14 @@
 /** The engine and its replicas as processes: what a kill, a stop, a rebuild and a new engine do to a client's I/O. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { createClient } from '@longhorn/shared-types/grpc/client';
 import { ControllerService, ReplicaService, SyncAgentService } from '@longhorn/shared-types/generated/ptypes';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { syncAgentAddress } from '../src/client/flow.ts';
 import { EngineProcesses, freePorts, SIZE_BYTES } from './engine-processes.ts';
-import { blockStatus, NbdClient as RawNbdClient } from '../src/frontend/nbd/test/nbd-client.ts';
+import { blockStatus, NbdClient as RawNbdClient, parseReply, request } from '../src/frontend/nbd/test/nbd-client.ts';
+import { NBD_TEST_TLS } from '../src/frontend/nbd/test/tls-test-certificates.ts';
+import { NBD_CMD_READ, NBD_CMD_WRITE, NBD_OPT_LIST, NBD_REP_ERR_TLS_REQD } from '../src/protocol/nbd.ts';
 import { NbdClient } from './nbd-client.ts';
 
 const FIRST = { epoch: 0, count: 1, members: ['r0', 'r1', 'r2'], decided: true };
@@ -170,6 +174,34 @@ describe('an engine and three replicas as processes', { timeout: 120_000 }, () =
     ]);
     expect(await blockStatus(asker, (1 << 20) + 512, 1024)).toEqual(data(1024));
     asker.socket.destroy();
+  });
+
+  it('serves NBD in TLS, and only so, with the files that its command line names', async () => {
+    const { authority, server, client: own } = NBD_TEST_TLS;
+    const file = (name: string, text: string): string => {
+      const path = join(world.folder, name);
+      writeFileSync(path, text);
+      return path;
+    };
+    const flags = ['--nbd-tls-cert', file('tls.crt', server.certificate), '--nbd-tls-key', file('tls.key', server.key)];
+    world.startReplica(0);
+    await untilReplica(0);
+    const only = { epoch: 0, count: 1, members: ['r0'], decided: true };
+    world.startEngine(1, only, [0], 'nbd', [...flags, '--nbd-tls-ca', file('ca.crt', authority.certificate)]);
+    await world.until(['io-status'], isServing);
+    expect(await world.longhorn('info')).toContain(`nbds://127.0.0.1:${world.nbdPort}/v1`);
+
+    const asker = new RawNbdClient({ host: '127.0.0.1', port: world.nbdPort });
+    await asker.greet();
+    expect(await asker.option(NBD_OPT_LIST)).toMatchObject([{ type: NBD_REP_ERR_TLS_REQD }]);
+    await asker.startTls({ ca: authority.certificate, cert: own.certificate, key: own.key });
+    await asker.enterNow('v1');
+    asker.send(Buffer.concat([request(NBD_CMD_WRITE, 1, 0, 65_536), pattern(0x11)]));
+    expect(parseReply(await asker.take(16))).toEqual({ error: 0, cookie: 1 });
+    asker.send(request(NBD_CMD_READ, 2, 0, 65_536));
+    expect(parseReply(await asker.take(16))).toEqual({ error: 0, cookie: 2 });
+    expect((await asker.take(65_536)).equals(pattern(0x11))).toBe(true);
+    expect(await world.endEngine()).toBe(0);
   });
 
   it('fails a device that clients connect to again when the only replica lost what was not flushed', async () => {

@@ -103,13 +103,20 @@ export class EngineProcesses {
     this.replicas.set(index, this.start(`r${index}`, args));
   }
 
-  startEngine(epoch: number, known: object, replicas: readonly number[], frontend = 'nbd'): void {
+  startEngine(
+    epoch: number,
+    known: object,
+    replicas: readonly number[],
+    frontend = 'nbd',
+    more: readonly string[] = [],
+  ): void {
     const args = ['--engine-instance-name', 'e1', 'controller', 'v1', '--listen', this.engineAddress];
     args.push('--size', SIZE, '--current-size', SIZE, '--disableRevCounter', '--frontend', frontend);
     args.push('--blockdev-driver', 'nbd');
     args.push('--nbd-listen', `127.0.0.1:${this.nbdPort}`, '--io-hold-timeout', '60');
     args.push('--epoch', String(epoch), '--membership', JSON.stringify(known));
     for (const index of replicas) args.push('--replica', this.address(index));
+    args.push(...more);
     this.engine = this.start('engine', args);
   }
 

@@ -2,6 +2,7 @@
 import type { EngineOptions } from '../controller/volume-context.ts';
 import { parseKnownRecord } from '../membership/record.ts';
 import { assertFrontendName } from '../frontend/frontend.ts';
+import type { NbdTlsFiles } from '../frontend/nbd/tls-certificates.ts';
 import { chooseDriver, frontendOpener, type BlockdevDriver } from './engine-frontends.ts';
 import { stderrLog } from './stderr-log.ts';
 
@@ -27,6 +28,9 @@ export interface ControllerFlags {
   readonly ioHoldTimeout: number;
   readonly blockdevDriver: string;
   readonly nbdListen: string;
+  readonly nbdTlsCert: string;
+  readonly nbdTlsKey: string;
+  readonly nbdTlsCa: string;
   readonly iscsiListen: string;
   readonly iscsiChapFile: string;
 }
@@ -58,6 +62,7 @@ export async function runControllerCommand(
   for (const backend of flags.enableBackend) {
     if (backend !== 'tcp') throw new Error(`--enable-backend: unsupported backend ${backend}; only tcp is served`);
   }
+  const nbdTls = await nbdTlsFiles(flags);
   const { runController } = await import('../controller/run-controller.ts');
   return runController({
     engine: options,
@@ -73,6 +78,7 @@ export async function runControllerCommand(
     openFrontend: frontendOpener({
       blockdevDriver: driverOf(flags),
       nbdListen: flags.nbdListen,
+      nbdTls,
       iscsiListen: flags.iscsiListen,
       iscsiChapFile: flags.iscsiChapFile,
       podIp,
@@ -122,6 +128,19 @@ async function isDeviceLive(volumeName: string, flags: ControllerFlags, runDir: 
   }
   const { findLiveDevice } = await import('../frontend/fuse/live-device.ts');
   return findLiveDevice(volumeName, runDir) !== null;
+}
+
+/** The files are read once here, so that an engine which cannot serve with them does not start. */
+async function nbdTlsFiles(flags: ControllerFlags): Promise<NbdTlsFiles | null> {
+  const { nbdTlsCert: certificatePath, nbdTlsKey: keyPath, nbdTlsCa } = flags;
+  if (certificatePath === '' && keyPath === '' && nbdTlsCa === '') return null;
+  if (certificatePath === '' || keyPath === '') {
+    throw new Error('--nbd-tls-cert and --nbd-tls-key belong together; --nbd-tls-ca needs both');
+  }
+  const files = { certificatePath, keyPath, caPath: nbdTlsCa === '' ? null : nbdTlsCa };
+  const { readNbdTlsFiles } = await import('../frontend/nbd/tls-certificates.ts');
+  await readNbdTlsFiles(files);
+  return files;
 }
 
 function driverOf({ blockdevDriver }: ControllerFlags): BlockdevDriver {

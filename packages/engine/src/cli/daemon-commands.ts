@@ -36,6 +36,9 @@ function addController(program: Command): void {
     .option('--io-hold-timeout <seconds>', 'I/O waits for replicas at most this long; 0 = for ever', parseCount, 300)
     .option('--blockdev-driver <driver>', 'how tgt-blockdev is made: auto, fuse or nbd', 'auto')
     .option('--nbd-listen <address>', 'HOST:PORT of the nbd frontend', '')
+    .option('--nbd-tls-cert <path>', 'PEM certificate of the nbd frontend: clients are served in TLS only', '')
+    .option('--nbd-tls-key <path>', 'PEM key of that certificate', '')
+    .option('--nbd-tls-ca <path>', 'PEM authorities: clients need a certificate of one of them', '')
     .option('--iscsi-listen <address>', 'HOST:PORT of the tgt-iscsi frontend', '')
     .option(
       '--iscsi-chap-file <path>',

@@ -4,6 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { allocationOf } from '../controller/allocation.ts';
 import type { OpenFrontend } from '../controller/frontend-control.ts';
 import { assertFrontendName, type BlockTarget, type Frontend } from '../frontend/frontend.ts';
+import type { NbdTlsFiles } from '../frontend/nbd/tls-certificates.ts';
 
 export type BlockdevDriver = 'auto' | 'fuse' | 'nbd';
 
@@ -11,6 +12,8 @@ export interface FrontendOptions {
   readonly blockdevDriver: BlockdevDriver;
   /** `HOST:PORT` of the `nbd` frontend; "" = a free port of the pod's address */
   readonly nbdListen: string;
+  /** of the `nbd` frontend; null = no TLS */
+  readonly nbdTls: NbdTlsFiles | null;
   /** `HOST:PORT` of the `tgt-iscsi` frontend; "" = upstream's port of the pod's address, or one of this volume's own */
   readonly iscsiListen: string;
   /** file with the CHAP accounts of `tgt-iscsi`; "" = none */
@@ -33,8 +36,10 @@ export function frontendOpener(options: FrontendOptions): OpenFrontend {
     if (name === 'nbd') {
       const { openNbdFrontend } = await import('../frontend/nbd/nbd-frontend.ts');
       const { bindAddress } = await import('@longhorn/shared-types/grpc/address');
-      const listen = bindAddress(options.nbdListen === '' ? ':0' : options.nbdListen, options.podIp);
-      return openNbdFrontend({ target: core, exportName: volumeName, listen, allocation });
+      const { host, port } = bindAddress(options.nbdListen === '' ? ':0' : options.nbdListen, options.podIp);
+      const { deviceLogger } = await import('./device-log.ts');
+      const tls = options.nbdTls === null ? null : { files: options.nbdTls, logger: deviceLogger() };
+      return openNbdFrontend({ target: core, exportName: volumeName, listen: { host, port, tls }, allocation });
     }
     if (name === 'tgt-iscsi') return openIscsi(options, core, volumeName);
     const driver = await chooseDriver(options.blockdevDriver);

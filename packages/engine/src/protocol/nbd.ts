@@ -17,6 +17,7 @@ export const NBD_EXPORT_NAME_ZEROES = 124;
 export const NBD_OPT_EXPORT_NAME = 1;
 export const NBD_OPT_ABORT = 2;
 export const NBD_OPT_LIST = 3;
+export const NBD_OPT_STARTTLS = 5;
 export const NBD_OPT_INFO = 6;
 export const NBD_OPT_GO = 7;
 export const NBD_OPT_STRUCTURED_REPLY = 8;
@@ -29,6 +30,8 @@ export const NBD_REP_INFO = 3;
 export const NBD_REP_META_CONTEXT = 4;
 export const NBD_REP_ERR_UNSUP = 0x8000_0001;
 export const NBD_REP_ERR_INVALID = 0x8000_0003;
+/** The option is refused until TLS has been started. */
+export const NBD_REP_ERR_TLS_REQD = 0x8000_0005;
 export const NBD_REP_ERR_UNKNOWN = 0x8000_0006;
 
 export const NBD_INFO_EXPORT = 0;

@@ -52,6 +52,7 @@ import {
 import type { Chunk } from '../stream/chunk-pool.ts';
 import type { PayloadBudget } from '../stream/payload-budget.ts';
 import { NOT_YET, RequestStream, type RequestParser } from '../stream/request-stream.ts';
+import { plainTransport } from '../stream/transport.ts';
 import {
   ISCSI_AHS_BYTES_MAX,
   ISCSI_LOGIN_TICKS,
@@ -95,7 +96,7 @@ export class IscsiConnection implements RequestParser, UnitConnection {
   constructor(accepted: Socket, options: ConnectionOptions) {
     this.options = options;
     this.login = new Login(options.login);
-    this.stream = new RequestStream(accepted, options.unit.target, options.budget, this);
+    this.stream = new RequestStream(plainTransport(accepted), options.unit.target, options.budget, this);
     this.sender = new PduSender(this.stream.replies, () => this.tasks.freeCount);
     this.stream.socket.setNoDelay(true);
     this.stream.start();

@@ -3,10 +3,13 @@
  *
  *     greeting -> flags -> option -> option -> … -> transmission (GO, EXPORT_NAME)
  *                   |        |                  \-> end (ABORT, or what no client that can be served sends)
+ *                   |        \-> tls (STARTTLS, where it is required) -> option -> …
  *
- * Pure: takes bytes, gives bytes. On the way a client may ask for structured replies, and then for `base:allocation`; TLS is
- * refused with ERR_UNSUP, so that clients go on without.
+ * Pure: takes bytes, gives bytes. On the way a client may ask for structured replies, and then for `base:allocation`. Where TLS is
+ * required (FORCEDTLS of the protocol), every option before it but STARTTLS and ABORT is refused, and EXPORT_NAME, which cannot be
+ * refused, ends the session; elsewhere STARTTLS is answered with ERR_UNSUP, so that clients go on without.
  */
+import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import {
   NBD_BASE_ALLOCATION,
@@ -31,12 +34,14 @@ import {
   NBD_OPT_LIST,
   NBD_OPT_LIST_META_CONTEXT,
   NBD_OPT_SET_META_CONTEXT,
+  NBD_OPT_STARTTLS,
   NBD_OPT_STRUCTURED_REPLY,
   NBD_OPTION_HEADER_BYTES,
   NBD_OPTION_MAGIC,
   NBD_OPTION_REPLY_MAGIC,
   NBD_REP_ACK,
   NBD_REP_ERR_INVALID,
+  NBD_REP_ERR_TLS_REQD,
   NBD_REP_ERR_UNKNOWN,
   NBD_REP_ERR_UNSUP,
   NBD_REP_INFO,
@@ -61,8 +66,14 @@ const EXPORT_FLAGS =
   NBD_EXPORT_SEND_WRITE_ZEROES |
   NBD_EXPORT_CAN_MULTI_CONN;
 
-/** What the connection does next. `end`: send what there is and close. */
-export type HandshakeState = 'flags' | 'option' | 'transmission' | 'end';
+/**
+ * What the connection does next. `end`: send what there is and close. `tls`: send what there is, then speak TLS and call
+ * `secured`; nothing that came in plain text after that option counts.
+ */
+export type HandshakeState = 'flags' | 'option' | 'tls' | 'transmission' | 'end';
+
+/** `required`: in plain text so far. */
+export type HandshakeTls = 'none' | 'required' | 'active';
 
 export interface ExportDescription {
   readonly name: string;
@@ -84,9 +95,11 @@ export class Handshake {
   private readonly replies: Buffer[] = [];
   private hasNoZeroes = false;
   private options = 0;
+  private tls: HandshakeTls;
 
-  constructor(exported: ExportDescription) {
+  constructor(exported: ExportDescription, tls: 'none' | 'required') {
     this.exported = exported;
+    this.tls = tls;
     const greeting = Buffer.alloc(18);
     greeting.writeBigUInt64BE(NBD_MAGIC, 0);
     greeting.writeBigUInt64BE(NBD_OPTION_MAGIC, 8);
@@ -102,6 +115,13 @@ export class Handshake {
       if (used === 0) return at;
       at += used;
     }
+  }
+
+  /** The connection is in TLS from now on. */
+  secured(): void {
+    assert(this.state === 'tls', 'TLS starts once, after STARTTLS');
+    this.tls = 'active';
+    this.state = 'option';
   }
 
   /** What is to be sent now. */
@@ -140,6 +160,10 @@ export class Handshake {
   }
 
   private answer(option: number, data: Buffer): void {
+    if (this.tls === 'required') {
+      this.answerInPlainText(option, data);
+      return;
+    }
     switch (option) {
       case NBD_OPT_EXPORT_NAME:
         this.answerExportName(data.toString('utf8'));
@@ -164,8 +188,30 @@ export class Handshake {
       case NBD_OPT_SET_META_CONTEXT:
         this.answerContexts(option, data);
         return;
+      case NBD_OPT_STARTTLS:
+        this.reply(option, this.tls === 'active' ? NBD_REP_ERR_INVALID : NBD_REP_ERR_UNSUP);
+        return;
       default:
         this.reply(option, NBD_REP_ERR_UNSUP);
+    }
+  }
+
+  /** TLS is required and has not been started. */
+  private answerInPlainText(option: number, data: Buffer): void {
+    switch (option) {
+      case NBD_OPT_STARTTLS:
+        this.reply(option, data.length === 0 ? NBD_REP_ACK : NBD_REP_ERR_INVALID);
+        if (data.length === 0) this.state = 'tls';
+        return;
+      case NBD_OPT_ABORT:
+        this.reply(option, NBD_REP_ACK);
+        this.state = 'end';
+        return;
+      case NBD_OPT_EXPORT_NAME:
+        this.state = 'end';
+        return;
+      default:
+        this.reply(option, NBD_REP_ERR_TLS_REQD);
     }
   }
 

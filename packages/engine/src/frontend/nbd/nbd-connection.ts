@@ -7,7 +7,6 @@
  * - With structured replies the reply of a read, and of BLOCK_STATUS, is one chunk; the others' stay simple.
  */
 import type { Buffer } from 'node:buffer';
-import type { Socket } from 'node:net';
 import {
   nbdError,
   NBD_CHUNK_BLOCK_STATUS,
@@ -48,7 +47,8 @@ import { FRAME_HEADROOM, type BlockTarget, type CompletionSink, type GetAllocati
 import type { Chunk } from '../stream/chunk-pool.ts';
 import type { PayloadBudget } from '../stream/payload-budget.ts';
 import { NOT_YET, RequestStream, type RequestParser } from '../stream/request-stream.ts';
-import { ALLOCATION_CONTEXT, Handshake, type ExportDescription } from './handshake.ts';
+import type { OpenTransport } from '../stream/transport.ts';
+import { ALLOCATION_CONTEXT, type Handshake } from './handshake.ts';
 import { NBD_HANDSHAKE_TIMEOUT_MS, NBD_PAYLOAD_MAX, NBD_REQUESTS_MAX } from './nbd-limits.ts';
 import { ZeroWriter } from './zero-writer.ts';
 
@@ -57,7 +57,8 @@ const DESCRIPTOR_BYTES = 8;
 
 export interface NbdConnectionOptions {
   readonly target: BlockTarget;
-  readonly exported: ExportDescription;
+  /** At its beginning, or in TLS. */
+  readonly handshake: Handshake;
   readonly budget: PayloadBudget;
   readonly allocation: GetAllocation | null;
   readonly whenEnded: () => void;
@@ -88,19 +89,19 @@ export class NbdConnection implements CompletionSink, RequestParser {
   private readonly freeSlots = Uint16Array.from({ length: NBD_REQUESTS_MAX }, (_, i) => NBD_REQUESTS_MAX - 1 - i);
   private freeCount = NBD_REQUESTS_MAX;
 
-  constructor(accepted: Socket, { target, exported, budget, allocation, whenEnded }: NbdConnectionOptions) {
+  constructor(open: OpenTransport, { target, handshake, budget, allocation, whenEnded }: NbdConnectionOptions) {
     this.target = target;
     this.budget = budget;
     this.allocation = allocation;
     this.whenEnded = whenEnded;
-    this.handshake = new Handshake(exported);
+    this.handshake = handshake;
     this.zeroes = new ZeroWriter(target, this);
-    this.stream = new RequestStream(accepted, target, budget, this);
+    this.stream = new RequestStream(open, target, budget, this);
     const { socket } = this.stream;
     socket.setNoDelay(true);
     socket.setTimeout(NBD_HANDSHAKE_TIMEOUT_MS, () => this.stream.close('no handshake'));
     this.stream.start();
-    socket.write(this.handshake.output());
+    this.sendHandshake();
   }
 
   // RequestParser
@@ -156,17 +157,20 @@ export class NbdConnection implements CompletionSink, RequestParser {
 
   private shakeHands(bytes: Buffer): number {
     const taken = this.handshake.take(bytes);
-    const output = this.handshake.output();
-    const { socket } = this.stream;
-    if (output.length > 0) socket.write(output);
+    this.sendHandshake();
     if (this.handshake.state === 'end') {
       this.stream.leave();
     } else if (this.handshake.state === 'transmission') {
       this.isTransmitting = true;
       if (this.handshake.hasStructuredReplies) this.readHeaderBytes = NBD_DATA_CHUNK_BYTES;
-      socket.setTimeout(0);
+      this.stream.socket.setTimeout(0);
     }
     return taken;
+  }
+
+  private sendHandshake(): void {
+    const output = this.handshake.output();
+    if (output.length > 0) this.stream.socket.write(output);
   }
 
   /** What is wrong with a request, as an errno; nothing is submitted that was not judged here. */

@@ -330,7 +330,7 @@ describe('the socket', () => {
     const tcp = await openNbdFrontend({
       target,
       exportName: 'vol',
-      listen: { host: '127.0.0.1', port: 0 },
+      listen: { host: '127.0.0.1', port: 0, tls: null },
       allocation: null,
     });
     expect(tcp.endpoint()).toMatch(/^nbd:\/\/127\.0\.0\.1:\d+\/vol$/);

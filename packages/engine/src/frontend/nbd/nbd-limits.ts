@@ -12,6 +12,8 @@ export const NBD_PAYLOAD_MAX = 32 << 20;
 
 /** Connections of one export at a time; further ones are closed at once. */
 export const NBD_CONNECTIONS_MAX = 12;
+/** Connections that have not entered TLS yet, where it is required; further ones are closed at once. */
+export const NBD_TLS_UPGRADES_MAX = 12;
 /** Requests of one connection at a time; more wait in the socket. */
 export const NBD_REQUESTS_MAX = 256;
 /** Bytes of the payloads of all connections of an export at a time, but at least one request each. */

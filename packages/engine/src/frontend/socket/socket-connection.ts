@@ -30,6 +30,7 @@ import { type BlockTarget, type CompletionSink, FRAME_HEADROOM } from '../fronte
 import type { Chunk } from '../stream/chunk-pool.ts';
 import type { PayloadBudget } from '../stream/payload-budget.ts';
 import { NOT_YET, RequestStream, type RequestParser } from '../stream/request-stream.ts';
+import { plainTransport } from '../stream/transport.ts';
 import { SOCKET_PAYLOAD_MAX, SOCKET_REQUESTS_MAX } from './limits.ts';
 import { type ErrorReply, replyBeyondEnd, replyToErrno, replyTooLong } from './socket-reply.ts';
 
@@ -54,7 +55,7 @@ export class SocketConnection implements CompletionSink, RequestParser {
     this.target = target;
     this.budget = budget;
     this.whenEnded = whenEnded;
-    this.stream = new RequestStream(accepted, target, budget, this);
+    this.stream = new RequestStream(plainTransport(accepted), target, budget, this);
     this.stream.start();
   }
 

@@ -4,13 +4,13 @@
  */
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
-import { DirectWriter } from '../../io/node/direct-writer.ts';
 import { ChunkPool, type Chunk } from './chunk-pool.ts';
 import { STREAM_CHUNK_BYTES } from './limits.ts';
+import type { StreamWriter, Transport } from './transport.ts';
 
 export class ReplyQueue {
   private readonly socket: Socket;
-  private readonly writer: DirectWriter;
+  private readonly writer: StreamWriter;
   private readonly chunks = new ChunkPool();
   // Pieces that are ready, and not sent: chunk, start, end, and how many replies a piece holds.
   private readonly pieceChunk: Chunk[] = [];
@@ -21,9 +21,9 @@ export class ReplyQueue {
   /** Pieces that the kernel has not taken yet. */
   private readonly unsent: { chunk: Chunk; uses: number }[] = [];
 
-  constructor(socket: Socket) {
+  constructor({ socket, writer }: Transport) {
     this.socket = socket;
-    this.writer = new DirectWriter(socket);
+    this.writer = writer;
   }
 
   /** Room for a reply: the last `bytes` before `filled` of the chunk. */

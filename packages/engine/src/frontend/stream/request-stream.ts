@@ -9,12 +9,12 @@
  */
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
-import { adoptSocket } from '../../io/node/adopt-socket.ts';
 import type { BlockTarget } from '../frontend.ts';
 import { type Chunk, ChunkPool } from './chunk-pool.ts';
 import { STREAM_CHUNK_BYTES, STREAM_ROOM_MIN } from './limits.ts';
 import type { BudgetHolder, PayloadBudget } from './payload-budget.ts';
 import { ReplyQueue } from './reply-queue.ts';
+import type { OpenTransport } from './transport.ts';
 
 /** What a parser says when a request cannot be taken yet. */
 export const NOT_YET = 0;
@@ -47,20 +47,21 @@ export class RequestStream implements BudgetHolder {
   private isLeaving = false;
   private wasActive = false;
 
-  /** `accepted` comes from a server with `pauseOnConnect`; nothing is read before `start`. */
-  constructor(accepted: Socket, target: BlockTarget, budget: PayloadBudget, parser: RequestParser) {
+  /** Nothing is read before `start`. */
+  constructor(open: OpenTransport, target: BlockTarget, budget: PayloadBudget, parser: RequestParser) {
     this.target = target;
     this.budget = budget;
     this.parser = parser;
-    this.socket = adoptSocket(accepted, {
+    const transport = open({
       buffer: () => this.received.current.buffer.subarray(this.received.current.filled),
-      callback: (count) => this.onBytes(count),
+      received: (count) => this.onBytes(count),
+      drained: () => this.onDrain(),
     });
-    this.replies = new ReplyQueue(this.socket);
+    this.socket = transport.socket;
+    this.replies = new ReplyQueue(transport);
     this.socket.on('error', (error) => this.close(error.message));
     this.socket.on('close', () => this.close(''));
     this.socket.on('end', () => this.close(''));
-    this.socket.on('drain', () => this.onDrain());
   }
 
   start(): void {

@@ -2,18 +2,20 @@
 import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
+import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import {
   NBD_CHUNK_BLOCK_STATUS,
   NBD_CHUNK_MAGIC,
   NBD_CMD_BLOCK_STATUS,
   NBD_OPT_SET_META_CONTEXT,
+  NBD_OPT_STARTTLS,
   NBD_OPT_STRUCTURED_REPLY,
   NBD_REQUEST_BYTES,
   NBD_REQUEST_MAGIC,
 } from '../../../protocol/nbd.ts';
 
 export class NbdClient {
-  readonly socket: Socket;
+  socket: Socket;
   private chunks: Buffer[] = [];
   private length = 0;
   private wake: () => void = () => undefined;
@@ -21,17 +23,36 @@ export class NbdClient {
 
   constructor(to: NetConnectOpts) {
     this.socket = connect(to);
-    this.socket.on('data', (data) => {
-      this.chunks.push(data);
-      this.length += data.length;
-      this.wake();
-    });
-    const ended = (): void => {
-      this.isEnded = true;
-      this.wake();
-    };
-    this.socket.on('close', ended);
-    this.socket.on('error', ended);
+    this.listen();
+  }
+
+  private listen(): void {
+    this.socket.on('data', this.onData);
+    this.socket.on('close', this.onEnd);
+    this.socket.on('error', this.onEnd);
+  }
+
+  private readonly onData = (data: Buffer): void => {
+    this.chunks.push(data);
+    this.length += data.length;
+    this.wake();
+  };
+
+  private readonly onEnd = (): void => {
+    this.isEnded = true;
+    this.wake();
+  };
+
+  /** Asks for TLS and enters it; rejects when the handshake of TLS fails on this side. */
+  async startTls(options: ConnectionOptions): Promise<TLSSocket> {
+    const [answer] = await this.option(NBD_OPT_STARTTLS);
+    if (answer?.type !== 1) throw new Error(`STARTTLS was refused: ${answer?.type.toString(16)}`);
+    this.socket.off('data', this.onData);
+    const secure = connectTls({ ...options, socket: this.socket });
+    this.socket = secure;
+    this.listen();
+    await once(secure, 'secureConnect');
+    return secure;
   }
 
   /** The next `count` bytes; rejects when the connection ends before. */
@@ -99,7 +120,7 @@ export class NbdClient {
 
   /** Resolves once the other side has closed. */
   async ended(): Promise<void> {
-    if (!this.isEnded) await once(this.socket, 'close');
+    while (!this.isEnded) await new Promise<void>((resolve) => (this.wake = resolve));
   }
 }
 
