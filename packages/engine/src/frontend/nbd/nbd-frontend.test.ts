@@ -364,6 +364,35 @@ describe('limits', () => {
     for (const client of greedy) await client.take(4 * (16 + 16 * MIB));
   });
 
+  it('goes on after a whole buffer of requests has come while it could take none', async () => {
+    const tcp = await openNbdFrontend({
+      target,
+      exportName: 'vol',
+      listen: { host: '127.0.0.1', port: 0, tls: null },
+      allocation: null,
+    });
+    const client = new NbdClient({ host: '127.0.0.1', port: Number(/:(\d+)\//.exec(tcp.endpoint())?.[1]) });
+    clients.push(client);
+    await client.enter();
+    // The kernel lets a connection have more on its way once much has passed.
+    for (let i = 0; i < 8; i++) {
+      client.send(Buffer.concat([request(WRITE, i, 0, 4 * MIB), Buffer.alloc(4 * MIB)]));
+      await reply(client);
+    }
+    target.isHeld = true;
+    const flushes = (count: number): Buffer =>
+      Buffer.concat(Array.from({ length: count }, () => request(FLUSH, 1, 0, 0)));
+    client.send(flushes(256));
+    await expect.poll(() => target.waiting).toBe(256);
+    client.send(flushes(60_000));
+    for (let i = 0; i < 20; i++) await new Promise(setImmediate);
+    target.isHeld = false;
+    target.release();
+    await client.take(60_256 * 16);
+    client.socket.destroy();
+    await tcp.close();
+  });
+
   it('stops serving a client that does not take its replies', async () => {
     const client = await entered();
     client.socket.pause();

@@ -197,7 +197,8 @@ export class RequestStream implements BudgetHolder {
     const needed = this.skipLeft > 0 || left === 0 ? 0 : this.parser.bytesNeeded(chunk.buffer, this.parsed, left);
     const needs = needed === 0 ? STREAM_ROOM_MIN : needed;
     if (chunk.buffer.length - this.parsed >= needs && chunk.filled < chunk.buffer.length) return;
-    const next = this.received.next(needs);
+    // A stalled stream may hold a whole chunk of requests; a chunk without room would end the connection.
+    const next = this.received.next(Math.max(needs, left + STREAM_ROOM_MIN));
     next.filled = left;
     chunk.buffer.copy(next.buffer, 0, this.parsed, this.parsed + left);
     this.parsed = 0;
