@@ -251,9 +251,8 @@ export class Handshake {
       this.reply(option, NBD_REP_ERR_UNKNOWN);
       return;
     }
-    for (let i = 0; i < count; i++) {
-      if (data.readUInt16BE(6 + nameLength + 2 * i) === NBD_INFO_NAME) this.replyName(option);
-    }
+    const wanted = new Set(Array.from({ length: count }, (_, i) => data.readUInt16BE(6 + nameLength + 2 * i)));
+    if (wanted.has(NBD_INFO_NAME)) this.replyName(option);
     const info = Buffer.alloc(12);
     info.writeUInt16BE(NBD_INFO_EXPORT, 0);
     info.writeBigUInt64BE(BigInt(this.exported.sizeBytes()), 2);

@@ -57,14 +57,24 @@ export class NbdClient {
 
   /** The next `count` bytes; rejects when the connection ends before. */
   async take(count: number): Promise<Buffer> {
-    while (this.length < count) {
-      if (this.isEnded) throw new Error(`the connection ended after ${this.length} of ${count} bytes`);
-      await new Promise<void>((resolve) => (this.wake = resolve));
-    }
+    await this.has(count);
+    if (this.length < count) throw new Error(`the connection ended after ${this.length} of ${count} bytes`);
     const received = Buffer.concat(this.chunks);
     this.chunks = [received.subarray(count)];
     this.length -= count;
     return received.subarray(0, count);
+  }
+
+  /** Resolves once `count` bytes are there, or the connection has ended. */
+  async has(count: number): Promise<void> {
+    while (this.length < count && !this.isEnded) await new Promise<void>((resolve) => (this.wake = resolve));
+  }
+
+  /** Everything that is there. */
+  rest(): Buffer {
+    const received = Buffer.concat(this.chunks.splice(0));
+    this.length = 0;
+    return received;
   }
 
   send(bytes: Buffer | string): void {
