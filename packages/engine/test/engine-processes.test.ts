@@ -1,5 +1,5 @@
 /** The engine and its replicas as processes: what a kill, a stop, a rebuild and a new engine do to a client's I/O. */
-import { writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createClient } from '@longhorn/shared-types/grpc/client';
 import { ControllerService, ReplicaService, SyncAgentService } from '@longhorn/shared-types/generated/ptypes';
@@ -239,5 +239,32 @@ describe('an engine and three replicas as processes', { timeout: 120_000 }, () =
     await world.until(['io-status'], isServing);
     await expect(connectTo(1)).rejects.toThrow(/ENOENT/);
     await (await connectTo(3)).flush();
+  });
+
+  it('keeps the port of an iSCSI target, and fails it when the only replica lost what was not flushed', async () => {
+    world.podIp = '127.1.205.1';
+    const only = { epoch: 0, count: 1, members: ['r0'], decided: true };
+    const start = async (epoch: number): Promise<void> => {
+      world.startReplica(0);
+      await untilReplica(0);
+      world.startEngine(epoch, epoch === 1 ? only : { ...only, epoch: 1, decided: false }, [0], 'tgt-iscsi');
+    };
+    const endpoint = (port: number): string => `"iscsi://127.1.205.1:${port}/iqn.2019-10.io.longhorn:v1/1"`;
+    await start(1);
+    await world.until(['info'], (output) => output.includes(endpoint(3260)));
+    await world.killEngine();
+    await world.killReplica(0);
+    world.hostStarts('boot-2');
+
+    await start(2);
+    await world.until(['io-status'], (output) => output.includes('"ioState": "failed"'));
+    await world.until(['info'], (output) => output.includes(endpoint(3260)));
+    expect(await world.endEngine()).toBe(0);
+
+    await world.killReplica(0);
+    await start(3);
+    await world.until(['io-status'], isServing);
+    expect(await world.endEngine()).toBe(0);
+    expect(readdirSync(join(world.folder, 'run', 'iscsi'))).toEqual([]);
   });
 });

@@ -43,6 +43,8 @@ async function listen(port: number): Promise<ReturnType<typeof createServer> | n
 
 export class EngineProcesses {
   readonly folder = mkdtempSync(join(tmpdir(), 'engine-test-'));
+  /** of processes that are started from now on */
+  podIp = '';
   readonly basePort: number;
   private readonly replicas = new Map<number, ChildProcess>();
   private engine: ChildProcess | null = null;
@@ -84,7 +86,7 @@ export class EngineProcesses {
       LONGHORN_RUN_DIR: join(this.folder, 'run'),
       LONGHORN_BOOT_ID_FILE: join(this.folder, 'boot-id'),
       LONGHORN_HOST_ROOT: '',
-      POD_IP: '',
+      POD_IP: this.podIp,
     };
   }
 

@@ -100,14 +100,17 @@ describe('the device of an engine', () => {
     expect([node.hasDevice('v'), node.cleanups()]).toEqual([false, ['v']]);
   });
 
-  it('that is served as NBD is removed after a successor that did not take it over', async () => {
-    await runEngine('v-e-0', ['--waits']);
-    const socket = join(node.folder, 'run', 'nbd', 'v@3.sock');
-    mkdirSync(join(socket, '..'));
-    writeFileSync(socket, '');
-    await deleteEngine('v-e-0', false);
-    expect(node.cleanups()).toEqual(['v']);
-  });
+  it.each(['nbd/v@3.sock', 'iscsi/v.port'])(
+    'that is %s is removed after a successor that did not take it over',
+    async (file) => {
+      await runEngine('v-e-0', ['--waits']);
+      const record = join(node.folder, 'run', file);
+      mkdirSync(join(record, '..'));
+      writeFileSync(record, '');
+      await deleteEngine('v-e-0', false);
+      expect(node.cleanups()).toEqual(['v']);
+    },
+  );
 
   it('is held for ever with a hold time of 0', async () => {
     await runEngine('v-e-0', ['--io-hold-timeout=0']);

@@ -116,12 +116,17 @@ async function engineOptions(
     snapshotMaxSizeBytes: flags.snapshotMaxSize ?? 0,
     fileSyncHttpTimeoutSeconds: flags.fileSyncHttpClientTimeout,
     upgrade: flags.upgrade,
-    deviceLive: flags.epoch > 0 && flags.frontend === 'tgt-blockdev' && (await isDeviceLive(volumeName, flags, runDir)),
+    deviceLive: flags.epoch > 0 && (await isDeviceLive(volumeName, flags, runDir)),
   };
 }
 
 /** A device that an engine before left behind is still in use by people: its cache must not get lost unnoticed. */
 async function isDeviceLive(volumeName: string, flags: ControllerFlags, runDir: string): Promise<boolean> {
+  if (flags.frontend === 'tgt-iscsi' && flags.iscsiListen === '') {
+    const { iscsiPortLeft } = await import('../frontend/iscsi/port-claim.ts');
+    return iscsiPortLeft(volumeName, runDir) !== null;
+  }
+  if (flags.frontend !== 'tgt-blockdev') return false;
   if ((await chooseDriver(driverOf(flags))) === 'nbd') {
     const { nbdSessionLeft } = await import('../frontend/nbd/nbd-session.ts');
     return nbdSessionLeft(volumeName, runDir) !== null;

@@ -59,14 +59,15 @@ export function frontendOpener(options: FrontendOptions): OpenFrontend {
 }
 
 async function openIscsi(options: FrontendOptions, target: BlockTarget, volumeName: string): Promise<Frontend> {
-  const { openIscsiFrontend, portsOf } = await import('../frontend/iscsi/iscsi-frontend.ts');
+  const { openIscsiFrontend } = await import('../frontend/iscsi/iscsi-frontend.ts');
+  const { claimPort, fixedPorts } = await import('../frontend/iscsi/port-claim.ts');
   const { readChapFile } = await import('../frontend/iscsi/chap-file.ts');
   const { deviceLogger } = await import('./device-log.ts');
   const { bindAddress } = await import('@longhorn/shared-types/grpc/address');
   const { host, port } = bindAddress(options.iscsiListen === '' ? ':0' : options.iscsiListen, options.podIp);
   const chap = options.iscsiChapFile === '' ? null : readChapFile(options.iscsiChapFile);
-  const ports = options.iscsiListen === '' ? portsOf(volumeName) : [port];
-  return openIscsiFrontend({ target, volumeName, host, ports, chap, logger: deviceLogger() });
+  const claim = options.iscsiListen === '' ? claimPort(volumeName, options.runDir) : fixedPorts([port]);
+  return openIscsiFrontend({ target, volumeName, host, claim, chap, logger: deviceLogger() });
 }
 
 export async function chooseDriver(wanted: BlockdevDriver): Promise<'fuse' | 'nbd'> {

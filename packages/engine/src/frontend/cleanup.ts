@@ -1,6 +1,6 @@
 /**
  * Removes what dead engines of this node left of their frontends: block devices (FUSE mount, loop device, holder,
- * node, record), and the sockets of `socket` and NBD. Only ours: what a record, a path below the run directory, or a
+ * node, record), the sockets of `socket` and NBD, and iSCSI ports. Only ours: what a record, a path below the run directory, or a
  * holder's environment proves to be. What a running engine serves is left alone and reported. Never waits for a device.
  */
 import { existsSync, lstatSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
@@ -13,6 +13,7 @@ import { type RemovalReport, removeLeftovers } from './fuse/device-removal.ts';
 import { fuseMountsBelow, removeControlMounts } from './fuse/fuse-connection.ts';
 import { type Delay, findHolders } from './fuse/holder.ts';
 import { lockVolume } from './fuse/volume-lock.ts';
+import { removeIscsiPort, volumesWithIscsiPort } from './iscsi/port-claim.ts';
 import { volumeOfNbdSocket } from './nbd/nbd-session.ts';
 
 export interface CleanupOptions {
@@ -100,6 +101,14 @@ const cleanSockets = async (volume: string | null, runDir: string, report: Remov
   }
 };
 
+const cleanIscsiPorts = (volume: string | null, runDir: string, report: RemovalReport): void => {
+  for (const name of volumesWithIscsiPort(runDir).filter((one) => volume === null || one === volume)) {
+    const heldBy = removeIscsiPort(name, runDir);
+    if (heldBy === null) report.removed.push(`iSCSI port of volume ${name}`);
+    else report.remaining.push(`iSCSI target of volume ${name}: process ${heldBy} serves it`);
+  }
+};
+
 /** See above. Nothing is left when `remaining` is empty. May be called at any time, and again. */
 export const cleanupFrontends = async (options: CleanupOptions): Promise<RemovalReport> => {
   const report: RemovalReport = { removed: [], remaining: [] };
@@ -108,5 +117,6 @@ export const cleanupFrontends = async (options: CleanupOptions): Promise<Removal
   const volumes = options.volume === undefined ? volumesWithDevices(devices) : [options.volume];
   for (const volume of volumes) await cleanDevice(volume, options, report);
   await cleanSockets(options.volume ?? null, options.runDir, report);
+  cleanIscsiPorts(options.volume ?? null, options.runDir, report);
   return report;
 };

@@ -14,11 +14,12 @@ export function recordedVolumes(runFolder: string): string[] {
     .map((file) => file.slice(0, -'.json'.length));
 }
 
-/** Whether the run folder records a device of the volume: a block device, or an NBD socket that clients connect to again. */
+/** Whether the run folder records a device of the volume: a block device, or an NBD socket or iSCSI port that clients connect to again. */
 export function hasDeviceRecord(runFolder: string, volume: string): boolean {
   // A volume's name comes from arguments: it must not lead out of the folder.
   if (volume.includes('/')) return false;
   if (existsSync(join(runFolder, 'devices', `${volume}.json`))) return true;
+  if (existsSync(join(runFolder, 'iscsi', `${volume}.port`))) return true;
   const sockets = join(runFolder, 'nbd');
   return existsSync(sockets) && readdirSync(sockets).some((file) => /^(.+)@\d+\.sock$/.exec(file)?.[1] === volume);
 }

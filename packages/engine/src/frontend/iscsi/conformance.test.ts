@@ -9,6 +9,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Frontend } from '../frontend.ts';
 import { MemoryTarget } from '../nbd/test/memory-target.ts';
+import { fixedPorts } from './port-claim.ts';
 import { openIscsiFrontend } from './iscsi-frontend.ts';
 
 const run = promisify(execFile);
@@ -33,7 +34,7 @@ beforeEach(async () => {
     target,
     volumeName: 'vol',
     host: '127.0.0.1',
-    ports: [0],
+    claim: fixedPorts([0]),
     chap: null,
     logger: pino({ level: 'silent' }),
   });

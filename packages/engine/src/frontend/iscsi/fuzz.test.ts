@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { MemoryTarget } from '../nbd/test/memory-target.ts';
+import { fixedPorts } from './port-claim.ts';
 import { openIscsiFrontend } from './iscsi-frontend.ts';
 import { Login } from './login.ts';
 import { Initiator } from './test/initiator.ts';
@@ -68,7 +69,7 @@ it('of connections: they go on or end, and the next one is served', { timeout: 6
     target,
     volumeName: 'vol',
     host: '127.0.0.1',
-    ports: [0],
+    claim: fixedPorts([0]),
     chap: null,
     logger,
   });

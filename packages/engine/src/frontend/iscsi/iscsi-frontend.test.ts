@@ -4,7 +4,8 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Frontend } from '../frontend.ts';
 import { MemoryTarget } from '../nbd/test/memory-target.ts';
-import { openIscsiFrontend, portsOf, targetNameOf } from './iscsi-frontend.ts';
+import { openIscsiFrontend, targetNameOf } from './iscsi-frontend.ts';
+import { fixedPorts, portsOf } from './port-claim.ts';
 import { Initiator, type Pdu } from './test/initiator.ts';
 
 const MIB = 1 << 20;
@@ -35,7 +36,7 @@ const open = (ports: number[] = [0]): Promise<Frontend> =>
     target,
     volumeName: 'vol',
     host: '127.0.0.1',
-    ports,
+    claim: fixedPorts(ports),
     chap: null,
     logger: pino({ level: 'silent' }),
   });

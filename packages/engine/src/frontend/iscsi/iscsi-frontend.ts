@@ -4,7 +4,7 @@
  * A session survives the engine as far as its initiator does: that logs in anew to the same name and address, is told so by a
  * unit attention, and sends again what was not answered. Registrations and reservations live as long as the frontend.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { SENSE } from '../../protocol/scsi.ts';
@@ -12,25 +12,18 @@ import type { BlockTarget, Frontend } from '../frontend.ts';
 import { PayloadBudget } from '../stream/payload-budget.ts';
 import type { ChapOptions } from './chap.ts';
 import { IscsiConnection } from './iscsi-connection.ts';
-import {
-  ISCSI_CONNECTIONS_MAX,
-  ISCSI_LUN,
-  ISCSI_PAYLOAD_BYTES_TOTAL,
-  ISCSI_PORT,
-  ISCSI_TICK_MS,
-  OWN_PORT_TRIES,
-  OWN_PORTS,
-} from './limits.ts';
+import { ISCSI_CONNECTIONS_MAX, ISCSI_LUN, ISCSI_PAYLOAD_BYTES_TOTAL, ISCSI_TICK_MS } from './limits.ts';
 import { LogicalUnit } from './logical-unit.ts';
 import type { LoginOptions, SessionIdentity } from './login.ts';
 import { LOGIN } from './login.ts';
+import type { PortClaim } from './port-claim.ts';
 
 export interface IscsiFrontendOptions {
   readonly target: BlockTarget;
   readonly volumeName: string;
   readonly host: string;
-  /** Tried one after the other; the first that is free is taken. 0 = any. */
-  readonly ports: readonly number[];
+  /** released at the end, or abandoned */
+  readonly claim: PortClaim;
   /** null: any initiator, without a secret, as with upstream */
   readonly chap: ChapOptions | null;
   readonly logger: Logger;
@@ -40,19 +33,9 @@ export interface IscsiFrontendOptions {
 export const targetNameOf = (volumeName: string): string =>
   `iqn.2019-10.io.longhorn:${volumeName.replaceAll('_', ':')}`;
 
-/**
- * Ports to try: upstream's, then those that follow from the name. Each volume has an engine of its own, and only one of a node can
- * have the first; which other one it is stays the same, so that initiators find the next engine.
- */
-export function portsOf(volumeName: string): number[] {
-  const hash = createHash('sha256').update(volumeName).digest().readUInt32BE(0);
-  const own = Array.from({ length: OWN_PORT_TRIES }, (_, i) => ISCSI_PORT + 1 + ((hash + i) % OWN_PORTS));
-  return [ISCSI_PORT, ...own];
-}
-
 /** Opens the target; rejects when none of the ports can be listened on. */
 export async function openIscsiFrontend(options: IscsiFrontendOptions): Promise<Frontend> {
-  const { target, host, logger } = options;
+  const { target, host, logger, claim } = options;
   const targetName = targetNameOf(options.volumeName);
   const unit = new LogicalUnit(target, targetName);
   const budget = new PayloadBudget(ISCSI_PAYLOAD_BYTES_TOTAL);
@@ -86,12 +69,11 @@ export async function openIscsiFrontend(options: IscsiFrontendOptions): Promise<
     connections.add(connection);
   };
   const server = createServer({ pauseOnConnect: true }, accept);
-  await listenOnFirst(server, host, options.ports);
+  const address = await listenAsClaimed(server, host, claim);
   const timer = setInterval(() => {
     for (const connection of connections) connection.tick();
   }, ISCSI_TICK_MS);
   timer.unref();
-  const address = server.address() as AddressInfo;
   const endpoint = `iscsi://${portalText(address.address, address.port)}/${targetName}/${ISCSI_LUN}`;
   return {
     name: 'tgt-iscsi',
@@ -109,6 +91,7 @@ export async function openIscsiFrontend(options: IscsiFrontendOptions): Promise<
       // Time goes on for those who leave: a peer that is gone does not hold up the end.
       await Promise.all([closed, allLeft]);
       clearInterval(timer);
+      claim.release();
       isClosed = true;
     },
   };
@@ -126,6 +109,20 @@ function admission(connections: ReadonlySet<IscsiConnection>): LoginOptions['adm
     lastTsih = (lastTsih % 0xffff) + 1;
     return { tsih: identity.tsih === 0 ? lastTsih : identity.tsih };
   };
+}
+
+/** When it fails, nobody listens and the claim is abandoned. */
+async function listenAsClaimed(server: Server, host: string, claim: PortClaim): Promise<AddressInfo> {
+  try {
+    await listenOnFirst(server, host, claim.ports);
+    const address = server.address() as AddressInfo;
+    claim.taken(address.port);
+    return address;
+  } catch (error) {
+    server.close();
+    claim.abandon();
+    throw error;
+  }
 }
 
 async function listenOnFirst(server: Server, host: string, ports: readonly number[]): Promise<void> {
