@@ -19,10 +19,12 @@ const isInstalled = (...command: [string, ...string[]]): boolean => {
   return spawnSync(program, args).error === undefined;
 };
 const hasSuite = isInstalled('iscsi-test-cu', '--help');
+const hasTools = isInstalled('iscsi-inq', '--help') && isInstalled('iscsi-ls', '--help');
 /** Debian's qemu-utils name the protocol in their help, and have it only with qemu-block-extra. */
 const qemu = spawnSync('qemu-img', ['info', 'iscsi://127.0.0.1:1/iqn/1'], { encoding: 'utf8' });
 const hasQemu = qemu.error === undefined && !qemu.stderr.includes('Unknown protocol');
 if (!hasSuite) console.log('iSCSI conformance: skipped, iscsi-test-cu (libiscsi-bin) is not installed');
+if (!hasTools) console.log('iSCSI with CHAP: skipped, iscsi-inq and iscsi-ls (libiscsi-bin) are not installed');
 if (!hasQemu) console.log('iSCSI by qemu: skipped, qemu-img has no iscsi (qemu-utils, qemu-block-extra)');
 
 let target: MemoryTarget;
@@ -70,6 +72,36 @@ it.skipIf(!hasSuite)('passes iscsi-test-cu without a failure, over two paths', {
   expect(Number(total)).toBeGreaterThanOrEqual(200);
   const skipped = new Set([...output.matchAll(/\[SKIPPED\] (.*)/g)].map(([, text]) => text ?? ''));
   expect([...skipped].filter((text) => !SKIPS.some((known) => text.includes(known.text)))).toEqual([]);
+});
+
+it.skipIf(!hasTools)('lets iscsi-inq and iscsi-ls in by CHAP of both sides, and by nothing else', async () => {
+  const joe = { user: 'joe', secret: 'secret-of-joe' };
+  const own = { user: 'target', secret: 'secret-of-target' };
+  const closed = await openIscsiFrontend({
+    target,
+    volumeName: 'vol',
+    host: '127.0.0.1',
+    claim: fixedPorts([0]),
+    chap: { initiator: joe, target: own },
+    logger: pino({ level: 'silent' }),
+  });
+  try {
+    const [, portal = '', unit = ''] = /^iscsi:\/\/([^/]+)\/(.*)$/.exec(closed.endpoint()) ?? [];
+    const inquire = (account: string, query = ''): Promise<{ stdout: string }> =>
+      run('iscsi-inq', [`iscsi://${account}${portal}/${unit}${query}`]);
+    const mutual = (secret: string): string => `?target_user=${own.user}&target_password=${secret}`;
+    expect((await inquire('joe%secret-of-joe@')).stdout).toContain('Vendor:');
+    expect((await inquire('joe%secret-of-joe@', mutual(own.secret))).stdout).toContain('Vendor:');
+    expect((await run('iscsi-ls', [`iscsi://joe%secret-of-joe@${portal}`])).stdout).toContain(':vol');
+    await expect(inquire('joe%secret-of-joe@', mutual('secret-of-another'))).rejects.toThrow(
+      /Login Failed|Authentication/i,
+    );
+    await expect(inquire('joe%secret-of-jim@')).rejects.toThrow(/Authentication/i);
+    await expect(inquire('jim%secret-of-joe@')).rejects.toThrow(/Authentication/i);
+    await expect(inquire('')).rejects.toThrow(/Authentication/i);
+  } finally {
+    await closed.close();
+  }
 });
 
 it.skipIf(!hasQemu)('serves qemu-img and qemu-io', { timeout: 120_000 }, async () => {

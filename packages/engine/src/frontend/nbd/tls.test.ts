@@ -385,7 +385,8 @@ describe('clients that do not get on', () => {
   });
 });
 
-const tools = ['nbdinfo', 'nbdcopy', 'qemu-img', 'nbdkit'].filter((tool) => {
+const TOOLS = ['nbdinfo', 'nbdcopy', 'qemu-img', 'nbdkit'];
+const tools = TOOLS.filter((tool) => {
   try {
     execFileSync('which', [tool], { stdio: 'ignore' });
     return true;
@@ -395,6 +396,9 @@ const tools = ['nbdinfo', 'nbdcopy', 'qemu-img', 'nbdkit'].filter((tool) => {
     throw error;
   }
 });
+
+for (const tool of TOOLS.filter((one) => !tools.includes(one)))
+  console.log(`NBD in TLS by ${tool}: skipped, it is not installed`);
 
 describe('other people’s clients (those that are installed)', () => {
   /** A folder of certificates as GnuTLS's clients want it. */
