@@ -66,7 +66,7 @@ async function forSeeds(count: number, run: (seed: number) => Promise<void>): Pr
   const end = performance.now() + SECONDS * 1000;
   for (let seed = FIRST_SEED; seed < FIRST_SEED + count || performance.now() < end; seed++) {
     try {
-      await run(seed);
+      await inTime('this seed', run(seed));
     } catch (error) {
       throw new Error(`NBD_FUZZ_SEED=${seed}: ${String(error)}`, { cause: error });
     }
@@ -205,6 +205,7 @@ async function batch(listen: NbdListen, seed: number): Promise<void> {
   const sessions = [...(await fuzzed), await watched];
   await frontend.close();
   while (!target.isIdle) await turn();
+  if (target.failure !== null) throw target.failure;
   checkCalls(target.takeCalls(), sessions);
 }
 

@@ -77,7 +77,7 @@ export class NbdConnection implements CompletionSink, RequestParser {
   /** Bytes before the data of a read's reply. */
   private readHeaderBytes = NBD_REPLY_BYTES;
   // Requests in progress, by slot.
-  private readonly command = new Uint8Array(NBD_REQUESTS_MAX);
+  private readonly command = new Uint16Array(NBD_REQUESTS_MAX);
   private readonly wantsFlush = new Uint8Array(NBD_REQUESTS_MAX);
   private readonly cookieHigh = new Uint32Array(NBD_REQUESTS_MAX);
   private readonly cookieLow = new Uint32Array(NBD_REQUESTS_MAX);

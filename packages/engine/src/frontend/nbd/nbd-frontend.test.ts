@@ -190,6 +190,16 @@ describe('requests', () => {
     expect(replies).toContainEqual({ error, cookie: 2 });
   });
 
+  it('does not take an unknown command for the one that its low byte is', async () => {
+    const client = newClient();
+    await client.enterStructured('vol');
+    for (const command of [0x100 + READ, 0x100 + BLOCK_STATUS]) {
+      client.send(request(command, 5, 0, 512));
+      expect(await reply(client)).toEqual({ error: 22, cookie: 5 });
+    }
+    expect(target.calls).toEqual([]);
+  });
+
   it('answers what is in progress before it lets a client go', async () => {
     const client = await entered();
     target.isHeld = true;

@@ -2,6 +2,7 @@
  * The bytes of a connection in TLS: what comes out of decryption is copied to where it is parsed, and what is sent goes through the
  * socket, never past it to its descriptor.
  */
+import assert from 'node:assert/strict';
 import type { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -12,17 +13,21 @@ export function tlsTransport(socket: TLSSocket): OpenTransport {
   return (receiver) => {
     socket.pause();
     socket.on('data', (data: Buffer) => {
-      if (!receive(receiver, data)) socket.pause();
+      if (!receive(receiver, socket, data)) socket.pause();
     });
     return { socket, writer: new TlsWriter(socket, () => receiver.drained()) };
   };
 }
 
-/** A stalled receiver gets the rest of `data` as well: it waits there instead of here. */
-function receive(receiver: Receiver, data: Buffer): boolean {
+/**
+ * A stalled receiver gets the rest of `data` as well: it waits there instead of here. One that has ended the connection gets no more,
+ * and may have no room left.
+ */
+function receive(receiver: Receiver, socket: Socket, data: Buffer): boolean {
   let goesOn = true;
-  for (let at = 0; at < data.length;) {
+  for (let at = 0; at < data.length && !socket.destroyed;) {
     const room = receiver.buffer();
+    assert(room.length > 0, 'there is room while the connection lasts');
     const count = data.copy(room, 0, at, at + Math.min(room.length, data.length - at));
     at += count;
     goesOn = receiver.received(count);

@@ -62,6 +62,8 @@ export class FuzzTarget implements BlockTarget {
   private pending: Pending[] = [];
   private isScheduled = false;
   private calls: string[] = [];
+  /** What a completion threw, or null. */
+  failure: unknown = null;
 
   constructor(random: () => number) {
     this.random = random;
@@ -144,7 +146,12 @@ export class FuzzTarget implements BlockTarget {
     this.isScheduled = true;
     setImmediate(() => {
       this.isScheduled = false;
-      this.completeSome();
+      try {
+        this.completeSome();
+      } catch (error) {
+        // Nobody would catch it here: whoever runs the seed throws it.
+        this.failure ??= error;
+      }
       this.schedule();
     });
   }
