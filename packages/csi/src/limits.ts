@@ -16,7 +16,7 @@ export const CALL_TIMEOUT_MS = 105_000;
 export const STATE_TIMEOUT_MS = 90_000;
 /** Between two looks at an object that is waited for: short at first, so that a quick change is seen at once. */
 export const POLL_FIRST_MS = 100;
-export const POLL_LAST_MS = 1_000;
+export const POLL_LAST_MS = 400;
 /** Deleting a snapshot waits this long for the manager to note it; then it is the manager's to finish. */
 export const SNAPSHOT_REMOVAL_NOTED_MS = 20_000;
 /** A volume held elsewhere is given this long to be let go before the call fails with the holder's name. */

@@ -247,9 +247,11 @@ function wireBudgets({ datastore }: ControllerContext, queues: Queues): void {
   });
   onEach(stores.Replica, all);
   onEach(stores.Setting, all);
-  onEach(stores.Volume, () => {
+  const ofSidecars = (): void => {
     for (const name of CSI_BUDGETS) queues.budget.add(name);
-  });
+  };
+  onEach(stores.Volume, ofSidecars);
+  onEach(stores.Node, ofSidecars);
 }
 
 function wireVolumeUse({ datastore }: ControllerContext, queues: Queues): void {

@@ -1,12 +1,13 @@
 /**
  * PodDisruptionBudgets: one for each running instance manager, made by the manager that is responsible for it, and those of
- * attacher and provisioner while a volume is in use, which any manager makes.
+ * attacher and provisioner while a volume is in use, which the manager of the first node that is available makes.
  */
 import { API_VERSION, type InstanceManager, type Replica } from '@longhorn/shared-types';
 import { CORE_RESOURCES } from '../../datastore/core-kinds.ts';
 import { isAlreadyExists, isNotFound, type RawObject } from '../../datastore/kube-transport.ts';
 import { done, type Outcome } from '../../reconcile/outcome.ts';
 import { responsible, settingsOf, type ControllerContext } from '../context.ts';
+import { nodeIsUnavailable } from '../ownership.ts';
 import { instanceManagerLabels } from '../instance-managers/pod.ts';
 import { planBudget, type BudgetFacts, type BudgetStep, type ReplicaOnNode } from './plan.ts';
 import { hasProtectedReplicaElsewhere } from './protection.ts';
@@ -19,6 +20,7 @@ export async function reconcileBudget(context: ControllerContext, name: string):
   const { datastore } = context;
   const isPresent = datastore.budgets.get(name) !== null;
   if (CSI_BUDGETS.some((known) => known === name)) {
+    if (!responsible(context, firstNode(context), '')) return done;
     const isUsed = datastore.stores.Volume.list().some(({ status }) => status.state !== 'detached');
     const step = isUsed === isPresent ? 'nothing' : isUsed ? 'create' : 'delete';
     await act(context, name, step, { app: name }, []);
@@ -37,6 +39,12 @@ export async function reconcileBudget(context: ControllerContext, name: string):
   const step = planBudget(isPresent, budgetFacts(context, manager));
   await act(context, name, step, instanceManagerLabels(manager), [owner]);
   return done;
+}
+
+/** Name of the first node that is available; "" = none is. */
+function firstNode({ datastore }: ControllerContext): string {
+  const available = datastore.stores.Node.list().filter((node) => !nodeIsUnavailable(node));
+  return available.map(({ metadata }) => metadata.name).sort()[0] ?? '';
 }
 
 function budgetFacts(context: ControllerContext, { spec }: InstanceManager): BudgetFacts {
