@@ -5,7 +5,7 @@
 import { parse, stringify } from 'yaml';
 import { at } from '../src/kube.ts';
 import { kubectl, list, NAMESPACE, until } from './kubectl.ts';
-import { onNode } from './nodes.ts';
+import { controlPlane, onNode } from './nodes.ts';
 import { parseAudit, type AuditedRequest } from './rights.ts';
 
 const MANIFEST = '/etc/kubernetes/manifests/kube-apiserver.yaml';
@@ -26,13 +26,6 @@ interface Manifest {
     containers: { command: string[]; volumeMounts: object[] }[];
     volumes: object[];
   };
-}
-
-async function controlPlane(): Promise<string> {
-  const label = 'node-role.kubernetes.io/control-plane';
-  const found = (await list('nodes', null)).find(({ metadata }) => JSON.stringify(metadata['labels']).includes(label));
-  if (found === undefined) throw new Error(`no node has the label ${label}`);
-  return found.metadata.name;
 }
 
 /** Records from now on: the API server starts anew for it, or where it records already, what it has is thrown away. */

@@ -21,6 +21,14 @@ export async function workers(): Promise<string[]> {
     .sort();
 }
 
+/** Name of a node of the control plane. */
+export async function controlPlane(): Promise<string> {
+  const label = 'node-role.kubernetes.io/control-plane';
+  const found = (await list('nodes', null)).find(({ metadata }) => JSON.stringify(metadata['labels']).includes(label));
+  if (found === undefined) throw new Error(`no node has the label ${label}`);
+  return found.metadata.name;
+}
+
 /** Runs a shell script as root on a node; answers its output. */
 export function onNode(node: string, script: string, timeoutMs = 60_000): Promise<string> {
   // By its input: a script that looks for processes must not find its own command line.

@@ -127,6 +127,20 @@ export async function events(namespace: string, name: string): Promise<string> {
   ]);
 }
 
+const EVENT_MS = 120_000;
+
+/** Waits until an object has an event like this; answers all of its events. */
+export async function eventOf(namespace: string, name: string, pattern: RegExp): Promise<string> {
+  let seen = '';
+  await until(
+    `${name} has an event ${pattern}`,
+    EVENT_MS,
+    async () => pattern.test((seen = await events(namespace, name))),
+    () => Promise.resolve(seen),
+  );
+  return seen;
+}
+
 /** Deletes a pod and waits until it is gone. */
 export async function deletePod(namespace: string, name: string): Promise<void> {
   await kubectl(['delete', 'pod', name, '--namespace', namespace, '--timeout=120s'], '', 130_000);

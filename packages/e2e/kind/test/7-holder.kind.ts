@@ -2,10 +2,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { apply, dropNamespace, inPod, makeNamespace, rest, until } from '../kubectl.ts';
 import { workers } from '../nodes.ts';
-import { claim, DATA, deletePod, events, pod, podReady, volumeIs, volumeOf } from '../workloads.ts';
+import { claim, DATA, deletePod, eventOf, pod, podReady, volumeIs, volumeOf } from '../workloads.ts';
 
 const SPACE = 'e2e-holder';
-const EVENT_MS = 120_000;
 let nodes: string[] = [];
 
 beforeAll(async () => {
@@ -20,22 +19,12 @@ const nodeAt = (index: number): string => {
   return node;
 };
 
-async function eventOf(name: string, pattern: RegExp): Promise<void> {
-  let seen = '';
-  await until(
-    `pod ${name} has an event ${pattern}`,
-    EVENT_MS,
-    async () => pattern.test((seen = await events(SPACE, name))),
-    () => Promise.resolve(seen),
-  );
-}
-
 it('lets the second of two pods on two nodes wait for the first, by name', async () => {
   await apply(SPACE, [claim('data'), pod('first', { claims: { data: 'file system' }, node: nodeAt(0) })]);
   await podReady(SPACE, 'first');
   await inPod(SPACE, 'first', `echo first > ${DATA}/who; sync`);
   await apply(SPACE, [pod('second', { claims: { data: 'file system' }, node: nodeAt(1) })]);
-  await eventOf('second', /FailedAttachVolume.*first/);
+  await eventOf(SPACE, 'second', /FailedAttachVolume.*first/);
   await deletePod(SPACE, 'first');
   await podReady(SPACE, 'second');
   expect((await inPod(SPACE, 'second', `cat ${DATA}/who`)).trim()).toBe('first');
@@ -53,7 +42,7 @@ it('names the ticket of a person who has attached the volume on another node', a
   );
   await volumeIs(volume, { state: 'attached', currentNodeID: nodeAt(2) });
   await apply(SPACE, [pod('third', { claims: { data: 'file system' }, node: nodeAt(0) })]);
-  await eventOf('third', new RegExp(`FailedAttachVolume.*${nodeAt(2)}`));
+  await eventOf(SPACE, 'third', new RegExp(`FailedAttachVolume.*${nodeAt(2)}`));
   await rest('POST', `volumes/${volume}?action=detach`, { attachmentID: ticket, hostId: nodeAt(2) });
   await podReady(SPACE, 'third');
   expect((await inPod(SPACE, 'third', `cat ${DATA}/who`)).trim()).toBe('first');

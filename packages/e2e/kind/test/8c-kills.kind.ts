@@ -8,7 +8,7 @@ import { seededRandom } from '../../src/random.ts';
 import { allReady } from '../installation.ts';
 import { apply, dropNamespace, get, list, makeNamespace, until, type KubeObject } from '../kubectl.ts';
 import { LogWriter } from '../log-writer.ts';
-import { nodeNames, onNode, processesOf, workers } from '../nodes.ts';
+import { controlPlane, onNode, processesOf, workers } from '../nodes.ts';
 import { claim, deployment, podOf, podReady, volumeIs, volumeOf } from '../workloads.ts';
 
 const SPACE = 'e2e-kills';
@@ -29,13 +29,6 @@ async function killOn(node: string, ...words: readonly string[]): Promise<string
 }
 
 const nodeOf = async (app: string): Promise<string> => String(at(await podOf(SPACE, app), 'spec.nodeName'));
-
-async function controlPlane(): Promise<string> {
-  const others = await workers();
-  const found = (await nodeNames()).find((node) => !others.includes(node));
-  if (found === undefined) throw new Error('no node is a control plane alone');
-  return found;
-}
 
 async function deployerNode(): Promise<string> {
   const pod = (await list('pods')).find(({ metadata }) => metadata.name.startsWith('longhorn-driver-deployer-'));

@@ -7,7 +7,7 @@ import { ROOT } from '../images.ts';
 import { untilVolumesGone, volumeInventory, type Inventory } from '../inventory.ts';
 import { apply, dropNamespace, get, inPod, kubectl, list, makeNamespace, NAMESPACE, until } from '../kubectl.ts';
 import { onNode, workers } from '../nodes.ts';
-import { claim, DATA, deletePod, events, pod, podReady, volumeIs, volumeOf } from '../workloads.ts';
+import { claim, DATA, deletePod, eventOf, pod, podReady, volumeIs, volumeOf } from '../workloads.ts';
 
 const SPACE = 'e2e-bad-input';
 const CLASS = 'e2e-bad-input';
@@ -16,17 +16,6 @@ const TOLD_MS = 120_000;
 
 let before: Inventory = [];
 let node = '';
-
-async function told(where: string, name: string, pattern: RegExp): Promise<string> {
-  let seen = '';
-  await until(
-    `${name} has an event ${pattern}`,
-    TOLD_MS,
-    async () => pattern.test((seen = await events(where, name))),
-    () => Promise.resolve(seen),
-  );
-  return seen;
-}
 
 async function makeClass(parameters: Readonly<Record<string, string>>): Promise<void> {
   await kubectl(['delete', 'storageclass', CLASS, '--ignore-not-found']);
@@ -56,7 +45,7 @@ it.each([
 ])('tells at the claim that %s is not %s', async (parameter, value, pattern) => {
   await makeClass({ [parameter]: value });
   await apply(SPACE, [claim('data', { storageClass: CLASS })]);
-  await told(SPACE, 'data', pattern);
+  await eventOf(SPACE, 'data', pattern);
   expect(at(await get('pvc', 'data', SPACE), 'status.phase')).toBe('Pending');
   expect(await untilVolumesGone(before)).toEqual([]);
 });
@@ -65,7 +54,7 @@ it('makes a volume of a class with an unknown parameter, and names that in an ev
   await makeClass({ numberOfReplica: '2' });
   await apply(SPACE, [claim('data', { storageClass: CLASS })]);
   const volume = await volumeOf(SPACE, 'data');
-  expect(await told(NAMESPACE, volume, /UnknownParameters/)).toMatch(/UnknownParameters.*numberOfReplica/);
+  expect(await eventOf(NAMESPACE, volume, /UnknownParameters/)).toMatch(/UnknownParameters.*numberOfReplica/);
 });
 
 it('refuses a second driver on a node, and the first one goes on', async () => {
@@ -120,7 +109,7 @@ it('tells a pod on a node without /dev/fuse how to get it, and starts it when it
     await until('the node says so', TOLD_MS, async () => (await blockDevices()).status === 'False');
     expect((await blockDevices()).message).toMatch(/there is no \/dev\/fuse.*modprobe fuse/);
     await apply(SPACE, [claim('data'), pod('app', { claims: { data: 'file system' }, node })]);
-    await told(SPACE, 'app', /FailedAttachVolume.*\/dev\/fuse/);
+    await eventOf(SPACE, 'app', /FailedAttachVolume.*\/dev\/fuse/);
   } finally {
     await onNode(node, 'mv /dev/fuse-away /dev/fuse');
     await lookAgain();

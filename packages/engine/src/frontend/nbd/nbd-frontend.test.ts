@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Frontend } from '../frontend.ts';
 import { NBD_DATA_CHUNK_BYTES, writeDataChunk } from '../../protocol/nbd.ts';
 import { openNbdFrontend } from './nbd-frontend.ts';
+import { installedTools } from './test/installed-tools.ts';
 import { MemoryTarget } from './test/memory-target.ts';
 import { blockStatus, contextQueries, NbdClient, parseReply, request, takeChunk } from './test/nbd-client.ts';
 
@@ -458,16 +459,7 @@ describe('limits', () => {
   });
 });
 
-const tools = ['nbdinfo', 'nbdcopy', 'qemu-io', 'qemu-img', 'fio'].filter((tool) => {
-  try {
-    execFileSync('which', [tool], { stdio: 'ignore' });
-    return true;
-  } catch (error) {
-    // Exit status 1: not installed.
-    if ((error as { status?: number }).status === 1) return false;
-    throw error;
-  }
-});
+const tools = installedTools(['nbdinfo', 'nbdcopy', 'qemu-io', 'qemu-img', 'fio']);
 
 describe('other people’s clients (those that are installed)', () => {
   const uri = (): string => `nbd+unix:///vol?socket=${path}`;

@@ -6,6 +6,7 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
+import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
 import type { Logger } from 'pino';
 
 export interface NbdTlsFiles {
@@ -39,7 +40,7 @@ export async function readNbdTlsFiles(files: NbdTlsFiles): Promise<NbdTlsMateria
   try {
     createSecureContext({ cert, key, ...(ca === null ? {} : { ca }) });
   } catch (error) {
-    throw new Error(`NBD TLS certificate ${files.certificatePath} cannot be used: ${messageOf(error)}`, {
+    throw new Error(`NBD TLS certificate ${files.certificatePath} cannot be used: ${errorText(error)}`, {
       cause: error,
     });
   }
@@ -50,7 +51,7 @@ async function readText(path: string, role: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    throw new Error(`NBD TLS ${role} ${path} cannot be read: ${messageOf(error)}`, { cause: error });
+    throw new Error(`NBD TLS ${role} ${path} cannot be read: ${errorText(error)}`, { cause: error });
   }
 }
 
@@ -61,7 +62,7 @@ function parseCertificates(text: string, path: string, role: string): X509Certif
   try {
     return found.map((pem) => new X509Certificate(pem));
   } catch (error) {
-    throw new Error(`NBD TLS ${role} ${path} holds a broken certificate: ${messageOf(error)}`, { cause: error });
+    throw new Error(`NBD TLS ${role} ${path} holds a broken certificate: ${errorText(error)}`, { cause: error });
   }
 }
 
@@ -69,12 +70,8 @@ function parseKey(text: string, path: string): KeyObject {
   try {
     return createPrivateKey(text);
   } catch (error) {
-    throw new Error(`NBD TLS key ${path} holds no PEM key without a passphrase: ${messageOf(error)}`, { cause: error });
+    throw new Error(`NBD TLS key ${path} holds no PEM key without a passphrase: ${errorText(error)}`, { cause: error });
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 export class NbdTlsCertificates {
@@ -98,7 +95,7 @@ export class NbdTlsCertificates {
     try {
       this.material = await readNbdTlsFiles(this.files);
     } catch (error) {
-      this.logger.warn({ reason: messageOf(error) }, 'NBD goes on with the TLS files as they were before');
+      this.logger.warn({ reason: errorText(error) }, 'NBD goes on with the TLS files as they were before');
     }
     return this.material;
   }

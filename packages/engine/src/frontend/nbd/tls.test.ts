@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { execFile, execFileSync, spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
@@ -12,6 +12,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Frontend } from '../frontend.ts';
 import { openNbdFrontend } from './nbd-frontend.ts';
 import { NBD_HANDSHAKE_TIMEOUT_MS, NBD_TLS_UPGRADES_MAX } from './nbd-limits.ts';
+import { installedTools } from './test/installed-tools.ts';
 import { MemoryTarget } from './test/memory-target.ts';
 import { contextQueries, NbdClient, parseReply, request } from './test/nbd-client.ts';
 import { NBD_TEST_TLS } from './test/tls-test-certificates.ts';
@@ -386,16 +387,7 @@ describe('clients that do not get on', () => {
 });
 
 const TOOLS = ['nbdinfo', 'nbdcopy', 'qemu-img', 'nbdkit'];
-const tools = TOOLS.filter((tool) => {
-  try {
-    execFileSync('which', [tool], { stdio: 'ignore' });
-    return true;
-  } catch (error) {
-    // Exit status 1: not installed.
-    if ((error as { status?: number }).status === 1) return false;
-    throw error;
-  }
-});
+const tools = installedTools(TOOLS);
 
 for (const tool of TOOLS.filter((one) => !tools.includes(one)))
   console.log(`NBD in TLS by ${tool}: skipped, it is not installed`);
