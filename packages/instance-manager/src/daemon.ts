@@ -16,7 +16,7 @@ import { addHealthService } from '@longhorn/shared-types/grpc/health';
 import { addReflection } from '@longhorn/shared-types/grpc/reflection';
 import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
 import { createServer, type RpcServer } from '@longhorn/shared-types/grpc/server';
-import { readTlsMaterial, type TlsMaterial } from '@longhorn/shared-types/grpc/tls';
+import { TlsFiles } from '@longhorn/shared-types/grpc/tls';
 import { MOUNT_CHECK_MS, PROCESS_LIMITS, type ProcessLimits } from './limits.ts';
 import { logLevels } from './log-levels.ts';
 import { runCommand } from './node/command.ts';
@@ -86,11 +86,11 @@ function createManager(options: DaemonOptions): ProcessManager {
   });
 }
 
-/** TLS material, or null: without usable files the services speak plain text, as mixed versions must. */
-function tlsMaterial({ tlsFolder, logger }: DaemonOptions): TlsMaterial | null {
+/** TLS files, or null: without usable files the services speak plain text, as mixed versions must. */
+function tlsFiles({ tlsFolder, logger }: DaemonOptions): TlsFiles | null {
   if (tlsFolder === '') return null;
   try {
-    return readTlsMaterial(tlsFolder);
+    return new TlsFiles(tlsFolder, (text) => logger.warn(text)).watch();
   } catch (error) {
     logger.warn(`no TLS, services speak plain text: ${errorText(error)}`);
     return null;
@@ -98,7 +98,7 @@ function tlsMaterial({ tlsFolder, logger }: DaemonOptions): TlsMaterial | null {
 }
 
 function createServers(options: DaemonOptions, manager: ProcessManager, connections: ClientCache): RpcServer[] {
-  const tls = tlsMaterial(options);
+  const tls = tlsFiles(options);
   const secured = (): RpcServer => createServer(tls ? { tls } : {});
   const [processes, proxy, disks, instances] = [createServer(), secured(), createServer(), secured()];
   processes.add(ProcessManagerService, processService(manager));

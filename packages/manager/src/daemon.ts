@@ -1,7 +1,7 @@
 /** The daemon of one node: caches, webhooks, first objects, controllers, API. Stops cleanly in reverse order. */
 import type { KubeConfig } from '@kubernetes/client-node';
 import type { Logger } from 'pino';
-import type { TlsMaterial } from '@longhorn/shared-types/grpc/tls';
+import type { TlsFiles } from '@longhorn/shared-types/grpc/tls';
 import {
   bootstrapImages,
   bootstrapNode,
@@ -35,7 +35,7 @@ export interface DaemonOptions {
   isUpgradeChecked: boolean;
   images: Images;
   environment: NodeEnvironment;
-  tls: TlsMaterial | null;
+  tls: TlsFiles | null;
   clock: Clock;
   log: Logger;
   randomBytes: (count: number) => Buffer;

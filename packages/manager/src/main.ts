@@ -2,7 +2,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { Command } from 'commander';
-import { readTlsMaterial, type TlsMaterial } from '@longhorn/shared-types/grpc/tls';
+import type { Logger } from 'pino';
+import { TlsFiles } from '@longhorn/shared-types/grpc/tls';
 import { systemClock } from './clock.ts';
 import { startDaemon } from './daemon.ts';
 import { addDeployDriverCommand } from './driver-deployer/command.ts';
@@ -28,9 +29,9 @@ function required(name: string): string {
   return value;
 }
 
-function loadTls(): TlsMaterial | null {
+function loadTls(log: Logger): TlsFiles | null {
   const folder = process.env['TLS_DIR'] ?? '/tls-files/';
-  return existsSync(`${folder}/tls.crt`) ? readTlsMaterial(folder) : null;
+  return existsSync(`${folder}/tls.crt`) ? new TlsFiles(folder, (text) => log.warn(text)).watch() : null;
 }
 
 async function runDaemon(flags: DaemonFlags, debug: boolean): Promise<void> {
@@ -57,7 +58,7 @@ async function runDaemon(flags: DaemonFlags, debug: boolean): Promise<void> {
       dataRoot: process.env['LONGHORN_DATA_ROOT'] ?? '/var/lib/longhorn',
       engineBinariesDir: process.env['LONGHORN_ENGINE_BINARIES_DIR'] ?? '/engine-binaries',
     },
-    tls: loadTls(),
+    tls: loadTls(log),
     clock: systemClock,
     log,
     randomBytes,

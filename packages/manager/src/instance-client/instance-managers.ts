@@ -6,7 +6,7 @@ import type { Engine, InstanceManager } from '@longhorn/shared-types';
 import { ClientCache } from '@longhorn/shared-types/grpc/client-cache';
 import { createClient, type MessageStream, type ServiceCalls } from '@longhorn/shared-types/grpc/client';
 import { Code, RpcError } from '@longhorn/shared-types/grpc/rpc-error';
-import type { TlsMaterial } from '@longhorn/shared-types/grpc/tls';
+import type { TlsFiles } from '@longhorn/shared-types/grpc/tls';
 import type { Empty } from '@longhorn/shared-types/generated/google-protobuf';
 import {
   InstanceService,
@@ -104,9 +104,9 @@ export interface InstanceManagerCalls extends Pick<
 
 export class InstanceManagers {
   readonly #clients: ClientCache;
-  readonly #tls: TlsMaterial | null;
+  readonly #tls: TlsFiles | null;
 
-  constructor(tls: TlsMaterial | null) {
+  constructor(tls: TlsFiles | null) {
     this.#tls = tls;
     this.#clients = new ClientCache(tls === null ? {} : { tls });
   }

@@ -23,14 +23,14 @@ import { CALL_TIMEOUT_MS, KEEPALIVE_PING_MS, KEEPALIVE_TIMEOUT_MS, MESSAGE_BYTES
 import { Code, RpcError, rpcError } from './rpc-error.ts';
 import { serviceDefinition } from './service.ts';
 import type { ProtoInput, ServerStream, ServiceToken, Unary } from './service-token.ts';
-import { TLS_PEER_NAME, tlsChannelCredentials, type TlsMaterial } from './tls.ts';
+import { TLS_PEER_NAME, tlsChannelCredentials, type TlsFiles } from './tls.ts';
 
 export interface ClientOptions {
   /** sent with every call */
   identity?: Identity;
   /** limit of each unary call; default 3 min */
   timeoutMs?: number;
-  tls?: TlsMaterial;
+  tls?: TlsFiles;
   /** ping the peer every 30 s also without calls; only instance-manager services permit it */
   keepalive?: boolean;
 }

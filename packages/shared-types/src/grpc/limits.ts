@@ -20,6 +20,9 @@ export const RECONNECT_MS = 1_000;
 /** Upstream's limit for a unary call whose caller names none. */
 export const CALL_TIMEOUT_MS = 180_000;
 
+/** How often TLS files are looked at for new ones; the kubelet brings a changed Secret within a minute or so. */
+export const TLS_RELOAD_MS = 10_000;
+
 /** Interval of the endless health Watch stream. */
 export const HEALTH_WATCH_MS = 1_000;
 

@@ -25,7 +25,7 @@ import { MESSAGE_BYTES_MAX } from './limits.ts';
 import { Code, errorText, rpcError, statusOf } from './rpc-error.ts';
 import { serviceDefinition } from './service.ts';
 import type { BidiStream, ProtoInput, ServerStream, ServiceToken, Unary } from './service-token.ts';
-import { peerNameMismatch, tlsServerCredentials, type TlsMaterial } from './tls.ts';
+import { peerNameMismatch, tlsServerCredentials, type TlsFiles } from './tls.ts';
 
 /** What a handler may know about the call. */
 export interface CallContext {
@@ -55,7 +55,7 @@ export type ServiceHandlers<Methods> = { readonly [Name in keyof Methods]: Handl
 export interface ServerOptions {
   /** checked before every handler of this server, health included */
   identity?: ServerIdentity;
-  tls?: TlsMaterial;
+  tls?: TlsFiles;
 }
 
 export interface RpcServer {
