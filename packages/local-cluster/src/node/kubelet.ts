@@ -20,6 +20,7 @@ import { containerEnvironment, expand, NODE_MARK } from './pod-environment.ts';
 import { pruneLogs, type PodLogFile } from './pod-log.ts';
 import { podFolder, PodWorker, removeObject } from './pod-worker.ts';
 import type { Processes } from './processes.ts';
+import { mountedVariables, SecretVolumes } from './secret-volumes.ts';
 
 const NODE = builtinType(STORAGE.nodes);
 const POD = builtinType(STORAGE.pods);
@@ -44,6 +45,7 @@ export class Kubelet {
   readonly #parts: KubeletParts;
   readonly #workers = new Map<string, PodWorker>();
   #unsubscribe: (() => void) | null = null;
+  #secrets: SecretVolumes | null = null;
   #lastAddress = podAddressesFirst - 1;
   #stopping = false;
 
@@ -67,6 +69,7 @@ export class Kubelet {
     const mine = operations.store.list(STORAGE.pods).filter((pod) => this.#isMine(pod));
     pruneLogs(paths.podLogs, new Set(mine.map((pod) => pod.metadata.uid)), oldPodLogsKept);
     for (const pod of mine) await this.#returned(pod);
+    this.#secrets = new SecretVolumes(operations.store, this.#parts.note);
     this.#unsubscribe = operations.store.subscribe(STORAGE.pods, (event) => this.#heard(event));
     for (const pod of operations.store.list(STORAGE.pods)) if (this.#isMine(pod)) this.#wanted(pod);
   }
@@ -162,7 +165,7 @@ export class Kubelet {
 
   async #terminate(worker: PodWorker, object: KubeObject, graceMs: number): Promise<void> {
     await worker.terminate(graceMs);
-    this.#workers.delete(worker.uid);
+    this.#left(worker.uid);
     await this.#removeEngines(object);
   }
 
@@ -170,7 +173,12 @@ export class Kubelet {
   #gone(object: KubeObject): void {
     const worker = this.#workers.get(object.metadata.uid);
     if (worker === undefined || this.#stopping) return;
-    this.#background(worker.stop(0).then(() => void this.#workers.delete(worker.uid)));
+    this.#background(worker.stop(0).then(() => this.#left(worker.uid)));
+  }
+
+  #left(uid: string): void {
+    this.#workers.delete(uid);
+    this.#secrets?.unmount(uid);
   }
 
   #background(work: Promise<void>): void {
@@ -248,10 +256,13 @@ export class Kubelet {
     };
     const place = { store: operations.store, podIp, hostIp: addresses.address, node };
     const known = containerEnvironment(place, pod, container);
+    const folder = podFolder(runFolder, pod.uid);
+    const secrets = this.#secrets?.mount(pod, join(folder, 'secrets')) ?? new Map<string, string>();
+    for (const [name, value] of mountedVariables(known, container.mounts, secrets)) known.set(name, value);
     const words = (list: readonly string[]): string[] => list.map((word) => expand(word, known));
     const argv = commandLine(image, words(container.command), words(container.args));
     if (typeof argv === 'string') throw new Error(argv);
-    return { program: 'process', argv, environment: known, folder: podFolder(runFolder, pod.uid) };
+    return { program: 'process', argv, environment: known, folder };
   }
 
   /** The log of a container that runs here now. */
@@ -271,6 +282,8 @@ export class Kubelet {
     this.#stopping = true;
     this.#unsubscribe?.();
     this.#unsubscribe = null;
+    this.#secrets?.close();
+    this.#secrets = null;
     for (const worker of this.#workers.values()) worker.abandon();
     this.#workers.clear();
   }

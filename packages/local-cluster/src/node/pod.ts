@@ -24,6 +24,7 @@ export interface ContainerSpec {
   /** ConfigMaps and Secrets whose keys all become variables */
   envFrom: { from: 'configMap' | 'secret'; name: string; prefix: string; optional: boolean }[];
   ports: { name: string; port: number }[];
+  mounts: { volume: string; path: string }[];
   readiness: JsonObject | null;
   liveness: JsonObject | null;
   startup: JsonObject | null;
@@ -94,6 +95,10 @@ function containerFrom(value: Json): ContainerSpec {
     ports: listAt(container['ports']).map((port) => ({
       name: stringAt(valueAt(port, 'name')),
       port: Number(valueAt(port, 'containerPort') ?? 0),
+    })),
+    mounts: listAt(container['volumeMounts']).map((mount) => ({
+      volume: stringAt(valueAt(mount, 'name')),
+      path: stringAt(valueAt(mount, 'mountPath')),
     })),
     readiness: probe(container['readinessProbe']),
     liveness: probe(container['livenessProbe']),
