@@ -74,6 +74,7 @@ orphanResourceAutoDeletion: orphan-resource-auto-deletion
 orphanResourceAutoDeletionGracePeriod: orphan-resource-auto-deletion-grace-period
 ioHoldTimeout: io-hold-timeout
 blockdevDriver: blockdev-driver
+iscsiAuthentication: iscsi-authentication
 defaultVolumeSize: default-volume-size
 defaultReplicaCount: default-replica-count
 disableRevisionCounter: disable-revision-counter

@@ -32,7 +32,7 @@ export interface ControllerFlags {
   readonly nbdTlsKey: string;
   readonly nbdTlsCa: string;
   readonly iscsiListen: string;
-  readonly iscsiChapFile: string;
+  readonly iscsiAuthentication: string;
 }
 
 const VOLUME_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
@@ -63,6 +63,7 @@ export async function runControllerCommand(
     if (backend !== 'tcp') throw new Error(`--enable-backend: unsupported backend ${backend}; only tcp is served`);
   }
   const nbdTls = await nbdTlsFiles(flags);
+  const iscsiChapFolder = await chapFolder(flags, environment['ISCSI_CHAP_DIR'] ?? '/iscsi-chap');
   const { runController } = await import('../controller/run-controller.ts');
   return runController({
     engine: options,
@@ -80,7 +81,7 @@ export async function runControllerCommand(
       nbdListen: flags.nbdListen,
       nbdTls,
       iscsiListen: flags.iscsiListen,
-      iscsiChapFile: flags.iscsiChapFile,
+      iscsiChapFolder,
       podIp,
       runDir,
     }),
@@ -146,6 +147,18 @@ async function nbdTlsFiles(flags: ControllerFlags): Promise<NbdTlsFiles | null> 
   const { readNbdTlsFiles } = await import('../frontend/nbd/tls-certificates.ts');
   await readNbdTlsFiles(files);
   return files;
+}
+
+/** "" = no CHAP. Accounts that the volume is to be served with now must be there now. */
+async function chapFolder({ iscsiAuthentication, frontend }: ControllerFlags, folder: string): Promise<string> {
+  if (iscsiAuthentication === 'none') return '';
+  if (iscsiAuthentication !== 'chap')
+    throw new Error(`--iscsi-authentication: unknown value ${iscsiAuthentication}; use none or chap`);
+  if (frontend === 'tgt-iscsi') {
+    const { readChapAccounts } = await import('../frontend/iscsi/chap-accounts.ts');
+    readChapAccounts(folder);
+  }
+  return folder;
 }
 
 function driverOf({ blockdevDriver }: ControllerFlags): BlockdevDriver {

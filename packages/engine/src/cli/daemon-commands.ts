@@ -41,9 +41,9 @@ function addController(program: Command): void {
     .option('--nbd-tls-ca <path>', 'PEM authorities: clients need a certificate of one of them', '')
     .option('--iscsi-listen <address>', 'HOST:PORT of the tgt-iscsi frontend', '')
     .option(
-      '--iscsi-chap-file <path>',
-      'JSON file with user, secret and, for mutual CHAP, targetUser, targetSecret',
-      '',
+      '--iscsi-authentication <method>',
+      'of the tgt-iscsi frontend: none, or chap with the accounts in the folder ISCSI_CHAP_DIR',
+      'none',
     )
     .action(async (volume: string | undefined, _options: unknown, command: Command) => {
       const { runControllerCommand } = await import('./controller-command.ts');

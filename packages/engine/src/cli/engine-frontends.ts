@@ -16,8 +16,8 @@ export interface FrontendOptions {
   readonly nbdTls: NbdTlsFiles | null;
   /** `HOST:PORT` of the `tgt-iscsi` frontend; "" = upstream's port of the pod's address, or one of this volume's own */
   readonly iscsiListen: string;
-  /** file with the CHAP accounts of `tgt-iscsi`; "" = none */
-  readonly iscsiChapFile: string;
+  /** folder with the CHAP accounts of `tgt-iscsi`; "" = initiators are let in without */
+  readonly iscsiChapFolder: string;
   readonly podIp: string;
   readonly runDir: string;
 }
@@ -61,13 +61,14 @@ export function frontendOpener(options: FrontendOptions): OpenFrontend {
 async function openIscsi(options: FrontendOptions, target: BlockTarget, volumeName: string): Promise<Frontend> {
   const { openIscsiFrontend } = await import('../frontend/iscsi/iscsi-frontend.ts');
   const { claimPort, fixedPorts } = await import('../frontend/iscsi/port-claim.ts');
-  const { readChapFile } = await import('../frontend/iscsi/chap-file.ts');
+  const { ChapAccounts } = await import('../frontend/iscsi/chap-accounts.ts');
   const { deviceLogger } = await import('./device-log.ts');
   const { bindAddress } = await import('@longhorn/shared-types/grpc/address');
   const { host, port } = bindAddress(options.iscsiListen === '' ? ':0' : options.iscsiListen, options.podIp);
-  const chap = options.iscsiChapFile === '' ? null : readChapFile(options.iscsiChapFile);
+  const logger = deviceLogger();
+  const chap = options.iscsiChapFolder === '' ? null : new ChapAccounts(options.iscsiChapFolder, logger);
   const claim = options.iscsiListen === '' ? claimPort(volumeName, options.runDir) : fixedPorts([port]);
-  return openIscsiFrontend({ target, volumeName, host, claim, chap, logger: deviceLogger() });
+  return openIscsiFrontend({ target, volumeName, host, claim, chap, logger });
 }
 
 export async function chooseDriver(wanted: BlockdevDriver): Promise<'fuse' | 'nbd'> {

@@ -25,6 +25,7 @@ describe('the command line of an engine', () => {
       fileSyncTimeoutS: 30,
       ioHoldTimeoutS: 300,
       blockdevDriver: 'auto',
+      iscsiAuthentication: 'chap',
     });
     expect(args.join(' ')).toBe(
       '--engine-instance-name v-e-0 controller v --frontend tgt-blockdev --size 1073741824 --current-size 1073741824 ' +
@@ -32,6 +33,20 @@ describe('the command line of an engine', () => {
         '--membership {"epoch":3,"count":2,"members":["v-r-a","v-r-b"],"decided":false} --io-hold-timeout 300 --blockdev-driver auto ' +
         '--replica tcp://10.0.0.1:10000 --replica tcp://10.0.0.2:10000',
     );
+  });
+
+  it('says of an iSCSI target who may log in', () => {
+    const engine = newObject('Engine', 'ns', 'v-e-0');
+    Object.assign(engine.spec, { frontend: 'iscsi' });
+    const args = engineProcessArguments(engine, {
+      engineReplicaTimeoutS: 8,
+      fileSyncTimeoutS: 30,
+      ioHoldTimeoutS: 0,
+      blockdevDriver: 'fuse',
+      iscsiAuthentication: 'chap',
+    });
+    expect(args[args.indexOf('--frontend') + 1]).toBe('tgt-iscsi');
+    expect(args[args.indexOf('--iscsi-authentication') + 1]).toBe('chap');
   });
 
   it('has an empty frontend in maintenance mode', () => {
@@ -42,6 +57,7 @@ describe('the command line of an engine', () => {
       fileSyncTimeoutS: 30,
       ioHoldTimeoutS: 0,
       blockdevDriver: 'fuse',
+      iscsiAuthentication: 'none',
     });
     expect(args[args.indexOf('--frontend') + 1]).toBe('');
   });

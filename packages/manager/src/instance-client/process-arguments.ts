@@ -15,6 +15,7 @@ export interface EngineArguments {
   fileSyncTimeoutS: number;
   ioHoldTimeoutS: number;
   blockdevDriver: string;
+  iscsiAuthentication: string;
 }
 
 /** Frontend of a volume's spec as the engine calls it. */
@@ -64,6 +65,7 @@ export function engineProcessArguments(engine: Engine, settings: EngineArguments
     String(settings.ioHoldTimeoutS),
     '--blockdev-driver',
     settings.blockdevDriver,
+    ...(spec.frontend === 'iscsi' ? ['--iscsi-authentication', settings.iscsiAuthentication] : []),
     ...Object.entries(spec.replicaAddressMap)
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
       .flatMap(([, address]) => ['--replica', `tcp://${address}`]),

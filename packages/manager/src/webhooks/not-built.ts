@@ -57,7 +57,7 @@ const VOLUME_FIELDS: readonly {
   { field: 'accessMode', isWanted: (spec) => spec.accessMode === 'rwx', ofValue: true, instead: 'use rwo' },
   {
     field: 'frontend',
-    isWanted: (spec) => ['iscsi', 'nvmf', 'ublk'].includes(spec.frontend),
+    isWanted: (spec) => ['nvmf', 'ublk'].includes(spec.frontend),
     ofValue: true,
     instead: 'use blockdev',
   },

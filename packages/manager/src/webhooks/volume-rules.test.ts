@@ -243,7 +243,6 @@ describe('a new volume', () => {
     [{ backingImage: 'b' }, 'backingImage'],
     [{ encrypted: true }, 'encrypted'],
     [{ accessMode: 'rwx' }, 'accessMode "rwx"'],
-    [{ frontend: 'iscsi' }, 'frontend "iscsi"'],
     [{ offlineRebuilding: 'enabled' }, 'offlineRebuilding "enabled"'],
   ])('with %j, which is not built, is refused', (spec, field) => {
     expect(refusals(volume(spec)).join('\n')).toContain(`spec.${field} is not supported yet: `);

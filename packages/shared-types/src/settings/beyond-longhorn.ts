@@ -21,6 +21,16 @@ export const addedSettings = {
     options: ['auto', 'fuse', 'nbd'],
     description: 'How block devices are made: fuse, nbd, or auto for what the node offers.',
   }),
+  'iscsi-authentication': defineSetting({
+    displayName: 'iSCSI Authentication',
+    type: 'string',
+    category: 'general',
+    required: true,
+    default: 'none',
+    options: ['none', 'chap'],
+    description:
+      'Who may log in to volumes with the frontend iscsi: anybody, or with CHAP who knows the account in the Secret longhorn-iscsi-chap.',
+  }),
   'default-volume-size': defineSetting({
     displayName: 'Default Volume Size',
     type: 'string',

@@ -82,7 +82,7 @@ it.skipIf(!hasTools)('lets iscsi-inq and iscsi-ls in by CHAP of both sides, and 
     volumeName: 'vol',
     host: '127.0.0.1',
     claim: fixedPorts([0]),
-    chap: { initiator: joe, target: own },
+    chap: { current: () => ({ initiator: joe, target: own }) },
     logger: pino({ level: 'silent' }),
   });
   try {

@@ -24,8 +24,8 @@ export interface IscsiFrontendOptions {
   readonly host: string;
   /** released at the end, or abandoned */
   readonly claim: PortClaim;
-  /** null: any initiator, without a secret, as with upstream */
-  readonly chap: ChapOptions | null;
+  /** asked at each login; null: any initiator, without a secret, as with upstream */
+  readonly chap: { current(): ChapOptions } | null;
   readonly logger: Logger;
 }
 
@@ -40,12 +40,7 @@ export async function openIscsiFrontend(options: IscsiFrontendOptions): Promise<
   const unit = new LogicalUnit(target, targetName);
   const budget = new PayloadBudget(ISCSI_PAYLOAD_BYTES_TOTAL);
   const connections = new Set<IscsiConnection>();
-  const login: LoginOptions = {
-    targetName,
-    chap: options.chap,
-    random: randomBytes,
-    admit: admission(connections),
-  };
+  const admit = admission(connections);
   let isClosing = false;
   let isClosed = false;
   let left: () => void = () => undefined;
@@ -64,6 +59,12 @@ export async function openIscsiFrontend(options: IscsiFrontendOptions): Promise<
       connections.delete(connection);
       if (problem !== '') logger.warn({ initiator, problem }, 'an iSCSI connection was closed');
       leave();
+    };
+    const login: LoginOptions = {
+      targetName,
+      chap: options.chap?.current() ?? null,
+      random: randomBytes,
+      admit,
     };
     const connection = new IscsiConnection(socket, { unit, budget, login, portal, whenEnded });
     connections.add(connection);

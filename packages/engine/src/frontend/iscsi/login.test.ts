@@ -4,7 +4,6 @@ import { describe, expect, it } from 'vitest';
 import { Login, type LoginOptions } from './login.ts';
 import { encodeTextKeys, parseTextKeys } from './text-keys.ts';
 import { defaultParameters, negotiate } from './negotiation.ts';
-import { parseChap } from './chap-file.ts';
 
 const TARGET = 'iqn.2019-10.io.longhorn:vol';
 const NAMES = { InitiatorName: 'iqn.x:y', TargetName: TARGET };
@@ -183,16 +182,6 @@ describe('CHAP', () => {
     exchange(login, 0x00, ask);
     exchange(login, 0x00, { CHAP_A: '5' });
     expect(exchange(login, 0x83, { ...right, CHAP_I: '1', CHAP_C: '0x01' }).status).toBe(0x0201);
-  });
-
-  it.each([
-    ['{"secret":"0123456789ab"}', 'user'],
-    ['{"user":"a","secret":"short"}', 'secret is too short'],
-    ['{"user":"a","secret":"0123456789ab","targetUser":"b","targetSecret":"0123456789ab"}', 'must differ'],
-    ['{"user":"a","secret":"0123456789ab","targetUser":"b"}', 'targetSecret'],
-    ['[]', 'secret'],
-  ])('refuses the file %s', (text, problem) => {
-    expect(() => parseChap(text, 'chap.json')).toThrow(problem);
   });
 });
 

@@ -370,6 +370,7 @@ export class EngineController {
           fileSyncTimeoutS: settings.get('replica-file-sync-http-client-timeout'),
           ioHoldTimeoutS: settings.get('io-hold-timeout'),
           blockdevDriver: settings.get('blockdev-driver'),
+          iscsiAuthentication: settings.get('iscsi-authentication'),
         }),
         ports: ENGINE_PORTS,
       });

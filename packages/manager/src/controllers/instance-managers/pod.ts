@@ -102,6 +102,7 @@ function container(
     },
     env: [
       { name: 'TLS_DIR', value: '/tls-files/' },
+      { name: 'ISCSI_CHAP_DIR', value: '/iscsi-chap/' },
       { name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
       { name: 'POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
       { name: 'POD_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } },
@@ -114,6 +115,7 @@ function container(
       { name: 'engine-binaries', mountPath: '/engine-binaries/', mountPropagation: 'HostToContainer' },
       { name: 'unix-domain-socket', mountPath: '/host/var/lib/longhorn/unix-domain-socket/' },
       { name: 'longhorn-grpc-tls', mountPath: '/tls-files/' },
+      { name: 'longhorn-iscsi-chap', mountPath: '/iscsi-chap/' },
       { name: 'log', mountPath: '/log', mountPropagation: 'HostToContainer' },
       { name: 'run', mountPath: '/var/run/longhorn' },
     ],
@@ -130,6 +132,7 @@ function volumes(): object[] {
       hostPath: { path: '/var/lib/longhorn/unix-domain-socket/', type: 'DirectoryOrCreate' },
     },
     { name: 'longhorn-grpc-tls', secret: { secretName: 'longhorn-grpc-tls', optional: true } },
+    { name: 'longhorn-iscsi-chap', secret: { secretName: 'longhorn-iscsi-chap', optional: true } },
     { name: 'log', hostPath: { path: '/var/lib/longhorn/logs/', type: 'DirectoryOrCreate' } },
     // Records of block devices outlive the pod as the devices do, and end with the node's next start.
     { name: 'run', hostPath: { path: '/var/run/longhorn', type: 'DirectoryOrCreate' } },
