@@ -76,6 +76,8 @@ describe('a node with replicas', () => {
   const replicaNodes = async (): Promise<string[]> =>
     (await list('replicas.longhorn.io'))
       .filter((each) => at(each, 'spec.volumeName') === VOLUME && at(each, 'spec.healthyAt') !== '')
+      // What goes has to be gone only once its node may be used again.
+      .filter((each) => at(each, 'metadata.deletionTimestamp') === undefined)
       .map((each) => String(at(each, 'spec.nodeID')))
       .sort();
 

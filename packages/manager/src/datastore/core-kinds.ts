@@ -20,6 +20,8 @@ export interface KubeNode {
   allocatableMilliCpu: number;
   /** Somebody says that it is shut down for good or for long: the taint `node.kubernetes.io/out-of-service`, NoExecute. */
   isOutOfService: boolean;
+  /** What its kubelet has mounted, or is about to, as `kubernetes.io/csi/DRIVER^HANDLE`. */
+  volumesInUse: readonly string[];
 }
 
 export interface Pod {
@@ -146,6 +148,7 @@ export function decodeKubeNode(raw: RawObject): KubeNode {
     isOutOfService: list(spec['taints']).some(
       ({ key, effect }) => key === 'node.kubernetes.io/out-of-service' && effect === 'NoExecute',
     ),
+    volumesInUse: Array.isArray(status['volumesInUse']) ? status['volumesInUse'].map(text) : [],
   };
 }
 

@@ -397,6 +397,27 @@ describe('a force-deleted pod that something keeps', () => {
     expect(deletions).toHaveLength(1);
   });
 
+  it('keeps it while its kubelet has the volume mounted, unless that kubelet is gone', async () => {
+    const mount = (ready: string): void =>
+      cluster.api.force(CORE_RESOURCES.kubeNodes, '', 'node-2', {
+        status: {
+          conditions: [{ type: 'Ready', status: ready, lastTransitionTime: rfc3339(cluster.clock.now()) }],
+          volumesInUse: ['kubernetes.io/csi/driver.longhorn.io^vol'],
+        },
+      });
+    mount('True');
+    await makeAttachment('csi-1', 'node-2');
+    await makePod('web-x', 'node-1');
+    cluster.api.force(pods, SHOP, 'web-x', { status: { phase: 'Pending' } });
+    await waitFor('web-0');
+    await cluster.run(30_000);
+    expect(deletions).toEqual([]);
+    mount('Unknown');
+    await cluster.run(15_000);
+    // Who is responsible for a node that is not there may differ for a moment.
+    expect(new Set(deletions.map(({ name }) => name))).toEqual(new Set(['csi-1']));
+  });
+
   it('keeps it while the others wait for somebody else', async () => {
     await makeAttachment('csi-1', 'node-2');
     await makePod('web-x', 'node-1');

@@ -80,16 +80,25 @@ function attachmentsOf(
     .filter(({ persistentVolume }) => persistentVolumes.has(persistentVolume));
 }
 
-/** By what the claims say now: a persistent volume may have lost its reference to one. */
+/** By what the claims and the kubelet say now: a persistent volume may have lost its reference to a claim. */
 async function heldAttachments(context: ControllerContext, pod: WorkloadPod): Promise<HeldAttachment[]> {
   const { persistentVolumes } = context.datastore;
   const names = new Set<string>();
   for (const claim of pod.claims) names.add(await volumeOfClaim(context, pod.metadata.namespace, claim));
+  const attachments = attachmentsOf(context, pod, names);
+  if (attachments.length === 0) return [];
+  const node = await readKubeNode(context.datastore.transport, pod.nodeName);
+  const mounted = new Set(kubeNodeIsReady(node) ? node?.volumesInUse : []);
   const held: HeldAttachment[] = [];
-  for (const attachment of attachmentsOf(context, pod, names)) {
+  for (const attachment of attachments) {
     const pv = persistentVolumes.get(attachment.persistentVolume);
     if (pv === null) continue;
-    held.push({ attachment, isClaimed: pv.claim !== null, messages: await waitingMessages(context, pv) });
+    held.push({
+      attachment,
+      isMounted: mounted.has(`kubernetes.io/csi/${CSI_DRIVER_NAME}^${pv.volumeHandle}`),
+      isClaimed: pv.claim !== null,
+      messages: await waitingMessages(context, pv),
+    });
   }
   return held;
 }

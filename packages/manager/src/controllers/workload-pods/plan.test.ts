@@ -162,6 +162,7 @@ describe('a pod on a node that is down', () => {
 describe('a force-deleted pod', () => {
   const held = (change: Partial<PodWorld['held'][number]> = {}): PodWorld['held'][number] => ({
     attachment: attachment('a'),
+    isMounted: false,
     isClaimed: true,
     messages: [],
     ...change,
@@ -180,6 +181,8 @@ describe('a force-deleted pod', () => {
   it.each<[string, 'freed' | 'looked at' | 'left', Partial<PodWorld['held'][number]>]>([
     ['whose volume nobody claims', 'freed', { isClaimed: false }],
     ['that another pod waits for', 'freed', { messages: ['Scheduled', conflict('web-0', 'web-1')] }],
+    ['that another pod waits for, mounted yet', 'looked at', { isMounted: true, messages: [conflict('web-1')] }],
+    ['whose volume nobody claims, mounted yet', 'looked at', { isMounted: true, isClaimed: false }],
     ['that nobody waits for', 'looked at', {}],
     ['that another pod waits for because of a third', 'looked at', { messages: [conflict('web-10', 'my.web-1')] }],
     ['named by another error', 'looked at', { messages: ['failed to start web-1'] }],

@@ -4,7 +4,8 @@
  *
  *   its node is down, it terminates, and the setting node-down-pod-deletion-policy names its kind of owner:
  *       its attachments are deleted ── they are gone ── its time is over ── it is deleted without grace
- *   it was deleted by force, but something keeps it, and another pod waits for its volume (or nobody claims that):
+ *   it was deleted by force, but something keeps it, and another pod waits for its volume (or nobody claims that), which its
+ *   kubelet does not have mounted (every pod looks like that for a moment, when its kubelet says that it has ended):
  *       the attachment is deleted
  *   its volume asked for a remount after it started, and a controller will make it anew:
  *       it is deleted with grace, on its own node, once the request is 5 s old
@@ -39,6 +40,8 @@ export interface PodVolume {
 /** An attachment of a force-deleted pod, and who else wants its volume. */
 export interface HeldAttachment {
   attachment: KubeAttachment;
+  /** The pod's kubelet is there, and has the volume mounted: what was written may not all be on it yet. */
+  isMounted: boolean;
   /** The persistent volume has a claim. */
   isClaimed: boolean;
   /** Messages of the events of pending pods that use the claim. */
@@ -111,11 +114,12 @@ function planForceDeleted({ nowMs, pod, held }: PodWorld): PodStep {
     ({ attachment }) => attachment.isAttached && attachment.metadata.deletionTimestamp === null,
   );
   const free = settled.filter(
-    ({ isClaimed, messages }) => !isClaimed || messages.some((message) => tellsOfConflict(message, pod.metadata.name)),
+    ({ isMounted, isClaimed, messages }) =>
+      !isMounted && (!isClaimed || messages.some((message) => tellsOfConflict(message, pod.metadata.name))),
   );
   if (free.length > 0)
     return { kind: 'detach', reason: 'force-deleted', attachments: free.map(({ attachment }) => attachment) };
-  // Events of other pods are not listened to.
+  // Neither events of other pods nor what kubelets have mounted are listened to.
   return settled.length > 0 ? { kind: 'wait', untilMs: nowMs + limits.multiAttachLookMs } : NONE;
 }
 
