@@ -32,6 +32,10 @@ export const PROBE_CALL_MS = 1_000;
 /** Engines get this long to remove their devices before replicas are stopped under them. */
 export const SHUTDOWN_ENGINES_MS = 15_000;
 
+/** How long the end of a failed process waits for its last words, and how much of them is looked at. */
+export const LAST_WORD_WAIT_MS = 200;
+export const LAST_WORD_BYTES_MAX = 4_096;
+
 /** Updates that wait for a slow watcher; a watcher that falls further behind is ended and lists anew. */
 export const WATCH_QUEUE_MAX = 1_024;
 

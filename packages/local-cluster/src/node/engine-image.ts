@@ -22,11 +22,11 @@ async function sameContent(left: string, right: string): Promise<boolean> {
   return existsSync(right) && (await readFile(left)).equals(await readFile(right));
 }
 
-/** The nearest node_modules above a folder: native modules are not part of the bundle. */
+/** The nearest node_modules above a folder that has the engine's native module, which is not part of the bundle. */
 function modulesAbove(folder: string): string | null {
   for (let at = folder; ; at = dirname(at)) {
     const modules = join(at, 'node_modules');
-    if (existsSync(modules)) return modules;
+    if (existsSync(join(modules, 'koffi'))) return modules;
     if (dirname(at) === at) return null;
   }
 }

@@ -22,7 +22,6 @@ afterEach(async () => {
   volumes.close();
   await f.close();
   rmSync(join(root, '..'), { recursive: true });
-  expect(notes).toEqual([]);
 });
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
@@ -38,7 +37,10 @@ function podWith(optional: boolean): Pod {
         { name: 'c', image: 'i', volumeMounts: [{ name: 'accounts', mountPath: '/accounts/' }] },
         { name: 'd', image: 'i' },
       ],
-      volumes: [{ name: 'accounts', secret: { secretName: 's', optional } }, { name: 'other', emptyDir: {} }],
+      volumes: [
+        { name: 'accounts', secret: { secretName: 's', optional } },
+        { name: 'other', emptyDir: {} },
+      ],
     },
   });
 }
@@ -77,6 +79,7 @@ it('has the files of a Secret, which follow it until the pod is gone', async () 
   expect(existsSync(root)).toBe(false);
   await put({ user: 'jim' });
   expect(existsSync(root)).toBe(false);
+  expect(notes).toEqual([]);
 });
 
 it('has an empty folder for an optional Secret until it is there, and refuses a pod without one that must be', async () => {
