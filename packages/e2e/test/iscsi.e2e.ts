@@ -146,8 +146,8 @@ describe('a volume as an iSCSI target', () => {
   });
 
   it('has equal replicas in the end, and leaves nothing', async () => {
-    await detach(cluster, 'disk');
     expect(new Set((await mergedChecksums(cluster, 'disk')).values()).size).toBe(1);
+    await detach(cluster, 'disk');
     await deleteVolume(cluster, 'disk');
   });
 });

@@ -37,7 +37,9 @@ export function readChapAccounts(folder: string): ChapOptions {
   if (targetUser === undefined && targetSecret === undefined) return { initiator, target: null };
   const target = account(TARGET_USER, targetUser, TARGET_SECRET, targetSecret);
   if (target.secret === initiator.secret)
-    throw new Error(`${folder}: ${TARGET_SECRET} must differ from ${SECRET}, or either side could answer for the other`);
+    throw new Error(
+      `${folder}: ${TARGET_SECRET} must differ from ${SECRET}, or either side could answer for the other`,
+    );
   return { initiator, target };
 }
 
