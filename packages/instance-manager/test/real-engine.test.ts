@@ -170,6 +170,22 @@ describe('the proxy with a real engine', { timeout: 60_000 }, () => {
     expect((await proxy.ServerVersionGet({ address: engine.address })).version).toMatchObject({ cliAPIVersion: 10 });
   });
 
+  it('starts and shuts down a frontend, and drops a replica by its mode', async () => {
+    await expect(proxy.VolumeFrontendStart({ ...onEngine(), frontend_start: { frontend: 'rest' } })).rejects.toThrow(
+      'unsupported frontend type: rest',
+    );
+    await proxy.VolumeFrontendStart({ ...onEngine(), frontend_start: { frontend: 'nbd' } });
+    expect((await proxy.VolumeGet(engine)).volume?.endpoint).toMatch(/^nbd:/);
+    await proxy.VolumeFrontendShutdown(engine);
+    expect((await proxy.VolumeGet(engine)).volume).toMatchObject({ endpoint: '', frontendState: 'down' });
+    const third = replicas[2] ?? '';
+    await expect(
+      proxy.ReplicaModeUpdate({ ...onEngine(), replica_address: third, mode: ReplicaMode.WO }),
+    ).rejects.toThrow('cannot set to mode WO');
+    await proxy.ReplicaModeUpdate({ ...onEngine(), replica_address: third, mode: ReplicaMode.ERR });
+    expect((await modes())[third]).not.toBe(ReplicaMode.RW);
+  });
+
   it('reports a killed replica process at once, and the engine drops it', async () => {
     process.kill(daemon.manager.get('vol-r-1').pid, 'SIGKILL');
     await vi.waitFor(async () => {
