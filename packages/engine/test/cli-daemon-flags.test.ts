@@ -1,4 +1,5 @@
 /** The flags of `controller` and `replica`: what each of them changes in what the daemons do. */
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { once } from 'node:events';
@@ -6,6 +7,7 @@ import { join } from 'node:path';
 import { ReplicaService } from '@longhorn/shared-types/generated/ptypes';
 import { createClient } from '@longhorn/shared-types/grpc/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { installedTools } from '../src/frontend/nbd/test/installed-tools.ts';
 import { CliWorld, failureOf, runHere, type StartedEngine, type StartedReplica } from './cli-world.ts';
 
 const MIB = 1 << 20;
@@ -231,7 +233,7 @@ describe.concurrent('replica', { timeout: 120_000 }, () => {
     expect(await isListening(port + 1)).toBe(true);
   });
 
-  it('--backing-file is read where nothing was written, and is a raw file or the only one of a folder', async () => {
+  it('--backing-file is read where nothing was written, and is a file or the only one of a folder', async () => {
     const images = join(world.folder, 'images');
     const raw = join(images, 'raw');
     mkdirSync(images);
@@ -249,9 +251,21 @@ describe.concurrent('replica', { timeout: 120_000 }, () => {
     const outcomes = await Promise.all([refused(images, '4m'), refused(qcow2, '4m'), refused(raw, '512k')]);
     expect(outcomes.map(failureOf)).toEqual([
       `--backing-file ${images}: the directory must contain exactly one file`,
-      `format qcow2 of the backing file ${qcow2} is not supported`,
+      `backing file ${qcow2}: it is no qcow2 image`,
       'replica size 524288 < backing image virtual size 1048576',
     ]);
+  });
+
+  it.skipIf(installedTools(['qemu-img']).length === 0)('--backing-file reads through a qcow2 image', async () => {
+    const raw = join(world.folder, 'guest');
+    const qcow2 = join(world.folder, 'guest.qcow2');
+    writeFileSync(raw, Buffer.alloc(MIB, 0x55));
+    execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', '-c', raw, qcow2]);
+    const replica = await world.replica({ name: 'on-qcow2', flags: ['--backing-file', qcow2] });
+    const engine = await world.engine({ replicas: [replica.address], flags: NBD });
+    await writeAt(engine, 4096, 0x66);
+    expect([await readAt(engine, 0), await readAt(engine, 4096), await readAt(engine, MIB)]).toEqual([0x55, 0x66, 0]);
+    expect(await engine.daemon.end()).toBe(0);
   });
 
   it('refuses a protocol for data that there is not, and other than one directory', async () => {

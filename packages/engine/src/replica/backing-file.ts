@@ -1,11 +1,13 @@
-/** The backing file under a replica's oldest layer: raw, read only. */
+/** The backing file under a replica's oldest layer: raw or qcow2, read only. */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
 import { openDataFile } from '../io/node/node-folder.ts';
+import type { DataFile } from '../io/disk.ts';
 import { SECTOR_BYTES } from '../limits.ts';
+import { QCOW2_MAGIC } from './qcow2-header.ts';
+import { Qcow2File } from './qcow2-file.ts';
 import type { Layer } from './volume.ts';
-
-const QCOW2_MAGIC = 0x514649fb;
 
 async function resolveFile(path: string): Promise<string> {
   if (!(await stat(path)).isDirectory()) return path;
@@ -16,6 +18,19 @@ async function resolveFile(path: string): Promise<string> {
   return join(path, name);
 }
 
+/** The guest's bytes: the file itself, or what a qcow2 image holds. */
+async function openImage(path: string): Promise<DataFile> {
+  const file = await openDataFile(path, path, 'read');
+  try {
+    const magic = Buffer.alloc(4);
+    const length = file.readSync(magic, 0, 4, 0);
+    return length === 4 && magic.readUInt32BE() === QCOW2_MAGIC ? await Qcow2File.open(file) : file;
+  } catch (error) {
+    await file.close();
+    throw new Error(`backing file ${path}: ${errorText(error)}`, { cause: error });
+  }
+}
+
 /** Checks the file and says how to open it; null when there is none. */
 export async function backingLayer(
   given: string,
@@ -24,16 +39,11 @@ export async function backingLayer(
   if (given === '') return null;
   const path = await resolveFile(given);
   const open = async (): Promise<Layer> => {
-    const file = await openDataFile(path, path, 'read');
+    const file = await openImage(path);
     return { name: path, file, sizeBytes: file.statNow().sizeBytes, isBacking: true };
   };
   const { file, sizeBytes } = await open();
   try {
-    const magic = Buffer.alloc(4);
-    const length = file.readSync(magic, 0, 4, 0);
-    if (length === 4 && magic.readUInt32BE() === QCOW2_MAGIC) {
-      throw new Error(`format qcow2 of the backing file ${path} is not supported`);
-    }
     if (sizeBytes % SECTOR_BYTES !== 0) {
       throw new Error(`backing file ${path}: size ${sizeBytes} is not a multiple of ${SECTOR_BYTES}`);
     }
