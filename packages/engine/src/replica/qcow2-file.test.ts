@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { seededRandom } from '../../test/seeded-random.ts';
+import { FUZZ_MS, forSeeds, pickOf, type Pick } from '../../test/fuzz-seeds.ts';
 import { installedTools } from '../frontend/nbd/test/installed-tools.ts';
 import { DiskError, NOT_CACHED } from '../io/disk.ts';
 import { openDataFile } from '../io/node/node-folder.ts';
@@ -21,9 +21,6 @@ import { Qcow2File } from './qcow2-file.ts';
 
 const MIB = 1 << 20;
 const SIZE = 9 * MIB + 512;
-/** `QCOW2_FUZZ_SECONDS`: go on with further seeds for so long; `QCOW2_FUZZ_SEED`: the first. */
-const FUZZ_MS = Number(process.env['QCOW2_FUZZ_SECONDS'] ?? 0) * 1000;
-const FUZZ_SEED = Number(process.env['QCOW2_FUZZ_SEED'] ?? 1);
 const hasQemu = installedTools(['qemu-img']).length === 1;
 
 let folder: string;
@@ -31,7 +28,7 @@ let content: Buffer;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'qcow2-'));
   content = Buffer.alloc(SIZE);
-  const random = numbers(11);
+  const random = pickOf(11);
   for (let piece = 0; piece < 60; piece++) {
     const at = random(SIZE - 70_000);
     // Some of it packs well, some does not.
@@ -44,12 +41,6 @@ beforeAll(() => {
   closeSync(raw);
 });
 afterAll(() => rmSync(folder, { recursive: true }));
-
-/** Whole numbers below the one that is given. */
-function numbers(seed: number): (below: number) => number {
-  const random = seededRandom(seed);
-  return (below) => Math.floor(random() * below);
-}
 
 function qemuImg(...words: string[]): void {
   execFileSync('qemu-img', words, { cwd: folder, stdio: 'pipe' });
@@ -69,7 +60,7 @@ async function opened(name: string): Promise<Qcow2File> {
 /** Reads in all three ways that are not what `expected` is, in words. */
 async function differences(name: string, expected: Buffer): Promise<string[]> {
   const file = await opened(name);
-  const random = numbers(12);
+  const random = pickOf(12);
   const found: string[] = [];
   if (file.statNow().sizeBytes !== expected.length) found.push(`${file.statNow().sizeBytes} bytes long`);
   for (let round = 0; round < 150; round++) {
@@ -156,11 +147,10 @@ describe.skipIf(!hasQemu)('an image of qemu-img', () => {
       qemuImg('convert', '-f', 'raw', '-O', 'qcow2', '-c', 'small', 'image');
       const good = readFileSync(join(folder, 'image'));
       const outcomes = { read: 0, failed: 0, refused: 0 };
-      const end = performance.now() + FUZZ_MS;
-      for (let seed = FUZZ_SEED; seed < FUZZ_SEED + 150 || performance.now() < end; seed++) {
-        writeFileSync(join(folder, 'damaged'), damaged(good, numbers(seed)));
+      await forSeeds(150, async (pick) => {
+        writeFileSync(join(folder, 'damaged'), damaged(good, pick));
         outcomes[await outcomeOf('damaged')]++;
-      }
+      });
       expect(
         Object.values(outcomes).every((count) => count > 10),
         JSON.stringify(outcomes),
@@ -170,7 +160,7 @@ describe.skipIf(!hasQemu)('an image of qemu-img', () => {
 });
 
 /** Header, first table, a second-level table or packed content: some bytes of it changed. */
-function damaged(good: Buffer, random: (below: number) => number): Buffer {
+function damaged(good: Buffer, random: Pick): Buffer {
   const changed = Buffer.from(good);
   for (let count = random(6) + 1; count > 0; count--) {
     const at = random(8) * 65_536 + random(random(2) === 0 ? 128 : 65_536);

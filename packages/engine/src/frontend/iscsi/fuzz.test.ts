@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
+import { FUZZ_MS, forSeeds, spoiled } from '../../../test/fuzz-seeds.ts';
 import { MemoryTarget } from '../nbd/test/memory-target.ts';
 import { fixedPorts } from './port-claim.ts';
 import { openIscsiFrontend } from './iscsi-frontend.ts';
@@ -12,23 +13,6 @@ import { encodeTextKeys, parseTextKeys } from './text-keys.ts';
 const TARGET = 'iqn.2019-10.io.longhorn:vol';
 const CHAP = { initiator: { user: 'joe', secret: 'secret-of-joe' }, target: null };
 
-/** mulberry32 */
-function random(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
-
-function spoil(bytes: Buffer, next: (below: number) => number): Buffer {
-  const spoiled = Buffer.from(bytes);
-  for (let i = next(6); i >= 0; i--) spoiled[next(spoiled.length)] = next(256);
-  return spoiled;
-}
-
 const TEXTS = [
   { InitiatorName: 'iqn.x', TargetName: TARGET, AuthMethod: 'CHAP,None' },
   { InitiatorName: 'iqn.x', SessionType: 'Discovery' },
@@ -37,9 +21,8 @@ const TEXTS = [
   { HeaderDigest: 'CRC32C', MaxBurstLength: '0x4000', MaxRecvDataSegmentLength: '65536', InitialR2T: 'No' },
 ];
 
-it('of the login: it never throws, nor lets anybody in without the secret', () => {
-  for (let seed = 1; seed <= 3000; seed++) {
-    const next = random(seed);
+it('of the login: it never throws, nor lets anybody in without the secret', { timeout: 30_000 + FUZZ_MS }, async () => {
+  await forSeeds(3000, (next, seed) => {
     const login = new Login({
       targetName: TARGET,
       chap: CHAP,
@@ -51,18 +34,18 @@ it('of the login: it never throws, nor lets anybody in without the secret', () =
       const header = Buffer.alloc(48);
       header[1] = [0x81, 0x87, 0x00, 0x83, 0x04, 0x44][next(6)] as number;
       const answer = login.take(
-        next(3) === 0 ? spoil(header, next) : header,
+        next(3) === 0 ? spoiled(header, next) : header,
         0,
-        next(2) === 0 ? spoil(text, next) : text,
+        next(2) === 0 ? spoiled(text, next) : text,
       );
       expect(answer.length, `seed ${seed}`).toBeGreaterThanOrEqual(48);
-      parseTextKeys(spoil(text, next));
+      parseTextKeys(spoiled(text, next));
     }
     expect(login.state, `seed ${seed}`).not.toBe('full');
-  }
+  });
 });
 
-it('of connections: they go on or end, and the next one is served', { timeout: 60_000 }, async () => {
+it('of connections: they go on or end, and the next one is served', { timeout: 60_000 + FUZZ_MS }, async () => {
   const target = new MemoryTarget(1 << 20);
   const logger = pino({ level: 'silent' });
   const frontend = await openIscsiFrontend({
@@ -74,8 +57,7 @@ it('of connections: they go on or end, and the next one is served', { timeout: 6
     logger,
   });
   const port = Number(/:(\d+)\//.exec(frontend.endpoint())?.[1]);
-  for (let seed = 1; seed <= 120; seed++) {
-    const next = random(seed);
+  await forSeeds(120, async (next, seed) => {
     const initiator = new Initiator(port);
     await initiator.enter(TARGET, { InitialR2T: next(2) === 0 ? 'No' : 'Yes' }, seed);
     for (let i = 0; i < 20; i++) {
@@ -87,11 +69,11 @@ it('of connections: they go on or end, and the next one is served', { timeout: 6
       header.writeUInt16BE(next(64), 39);
       header.writeUIntBE(next(3) === 0 ? 512 : 0, 5, 3);
       const pdu = Buffer.concat([header, Buffer.alloc(header.readUIntBE(5, 3))]);
-      initiator.socket.write(next(4) === 0 ? spoil(pdu, next).subarray(0, 1 + next(pdu.length)) : pdu);
+      initiator.socket.write(next(4) === 0 ? spoiled(pdu, next).subarray(0, 1 + next(pdu.length)) : pdu);
     }
     await new Promise(setImmediate);
     await initiator.close();
-  }
+  });
   const last = new Initiator(port);
   await last.enter(TARGET);
   expect((await last.command({ cdb: '28000000000000000100', read: 512 })).data.length).toBe(512);

@@ -2,7 +2,6 @@
  * Seeded bad input for the NBD frontend: handshakes, requests, and ends at every step. Each stream of requests is held against what the
  * protocol says of it (`test/fuzz-oracle.ts`): the operations that reach the volume, and every byte of the replies.
  *
- * `NBD_FUZZ_SECONDS=600` goes on with further seeds for that long, from `NBD_FUZZ_SEED` (1) on; a failure names its seed.
  */
 import { Buffer } from 'node:buffer';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,19 +12,18 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FIRST_SEED, FUZZ_MS, forSeeds, pickOf, type Pick } from '../../../test/fuzz-seeds.ts';
 import { seededRandom } from '../../../test/seeded-random.ts';
 import type { Frontend } from '../frontend.ts';
 import { Handshake } from './handshake.ts';
 import { openNbdFrontend, type NbdListen } from './nbd-frontend.ts';
 import { NBD_CONNECTIONS_MAX, NBD_PAYLOAD_MAX, NBD_TLS_UPGRADES_MAX } from './nbd-limits.ts';
 import { checkReplies, expectationOf, type Expectation, type FuzzMode } from './test/fuzz-oracle.ts';
-import { pieces, someHandshake, someRequests, type Pick } from './test/fuzz-sessions.ts';
+import { pieces, someHandshake, someRequests } from './test/fuzz-sessions.ts';
 import { FUZZ_VOLUME_BYTES, fuzzAllocation, fuzzCall, fuzzContent, FuzzTarget } from './test/fuzz-target.ts';
 import { contextQueries, NbdClient, parseReply, request } from './test/nbd-client.ts';
 import { NBD_TEST_TLS } from './test/tls-test-certificates.ts';
 
-const SECONDS = Number(process.env['NBD_FUZZ_SECONDS'] ?? 0);
-const FIRST_SEED = Number(process.env['NBD_FUZZ_SEED'] ?? 1);
 const MIB = 1 << 20;
 const MODES: readonly FuzzMode[] = ['simple', 'structured', 'context'];
 /** A client that has no answer for this long counts as forgotten. */
@@ -54,24 +52,7 @@ beforeAll(() => {
 
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const pickOf = (seed: number): Pick => {
-  const random = seededRandom(seed);
-  return (below) => Math.floor(random() * below);
-};
-
 const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
-
-/** Runs seed after seed: `count` of them, or as many as fit the time that was asked for. */
-async function forSeeds(count: number, run: (seed: number) => Promise<void>): Promise<void> {
-  const end = performance.now() + SECONDS * 1000;
-  for (let seed = FIRST_SEED; seed < FIRST_SEED + count || performance.now() < end; seed++) {
-    try {
-      await inTime('this seed', run(seed));
-    } catch (error) {
-      throw new Error(`NBD_FUZZ_SEED=${seed}: ${String(error)}`, { cause: error });
-    }
-  }
-}
 
 async function serve(listen: NbdListen, target: FuzzTarget): Promise<{ frontend: Frontend; to: NetConnectOpts }> {
   const allocation = async (offset: number, length: number): Promise<number[]> => {
@@ -209,15 +190,15 @@ async function batch(listen: NbdListen, seed: number): Promise<void> {
   checkCalls(target.takeCalls(), sessions);
 }
 
-describe('streams of requests', { timeout: 120_000 + SECONDS * 2000 }, () => {
+describe('streams of requests', { timeout: 120_000 + 2 * FUZZ_MS }, () => {
   it('are answered as the protocol says, byte for byte, beside a client that is served all the while', async () => {
     const collect = garbageCollector();
     await batch(unix, FIRST_SEED);
     collect();
     const before = process.memoryUsage().arrayBuffers;
     let most = 0;
-    await forSeeds(25, async (seed) => {
-      await batch(unix, seed);
+    await forSeeds(25, async (_pick, seed) => {
+      await inTime('this seed', batch(unix, seed));
       most = Math.max(most, process.memoryUsage().arrayBuffers);
     });
     collect();
@@ -228,8 +209,8 @@ describe('streams of requests', { timeout: 120_000 + SECONDS * 2000 }, () => {
 
   it('are in TLS, too', async () => {
     const over: number[] = [];
-    await forSeeds(6, async (seed) => {
-      await batch(tls, seed);
+    await forSeeds(6, async (_pick, seed) => {
+      await inTime('this seed', batch(tls, seed));
       over.push(seed);
     });
     expect(over.length).toBeGreaterThanOrEqual(6);

@@ -1,9 +1,8 @@
 /** Seeded streams of bytes that clients send: options and requests, good ones among bad ones. */
 import { Buffer } from 'node:buffer';
+import type { Pick } from '../../../../test/fuzz-seeds.ts';
 import { FUZZ_VOLUME_BYTES } from './fuzz-target.ts';
 import { contextQueries, request } from './nbd-client.ts';
-
-export type Pick = (below: number) => number;
 
 const COMMANDS = [0, 0, 0, 1, 1, 1, 3, 4, 6, 7, 7];
 
