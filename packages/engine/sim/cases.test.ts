@@ -162,6 +162,25 @@ describe('a single replica', () => {
   });
 });
 
+describe('a disk whose sync failed', () => {
+  it('is not believed afterwards: what it should have written is brought there again', async () => {
+    for (let seed = 1; seed <= 6; seed++) {
+      const world = await served(3, seed);
+      const { disk } = world.node(1);
+      disk.failing = 'syncs';
+      for (let block = 0; world.isHealthy() && block < 60; block += 2) await writeAndFlush(world, block);
+      expect(world.isHealthy()).toBe(false);
+      disk.failing = 'nothing';
+      expect(await world.until(() => world.isHealthy(), SERVED_MS)).toBe(true);
+      for (const node of world.cluster.nodes) world.cutPower(node);
+      await world.run(2000);
+      for (const node of world.cluster.nodes) node.powerOn();
+      await world.end();
+      expect(world.violations()).toEqual([]);
+    }
+  });
+});
+
 describe('three replicas', () => {
   it('serve after the engine and one replica die together and another loses power', async () => {
     const world = await served(3);

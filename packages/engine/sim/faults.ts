@@ -12,6 +12,16 @@ export async function breakAtRandom(world: World, rounds: number): Promise<void>
   }
 }
 
+/** For a while, reads, writes or syncs of a node's disk fail now and then. */
+function diskErrors(world: World, { name, disk }: SimNode): void {
+  const failing = world.random.pick(['reads', 'writes', 'syncs', 'all'] as const);
+  world.fault(`the disk of ${name} fails: ${failing}`);
+  disk.failing = failing;
+  later(world, 500 + world.random.below(6000), () => {
+    disk.failing = 'nothing';
+  });
+}
+
 function later(world: World, delayMs: number, run: () => void): void {
   world.time.at(delayMs, run);
 }
@@ -22,28 +32,29 @@ function oneFault(world: World): void {
   const replica = random.pick(cluster.replicas);
   const node = random.pick(cluster.nodes);
   if (chance < 0.2) {
-    world.note(`kill replica ${replica.name}`);
+    world.fault(`kill replica ${replica.name}`);
     replica.kill();
   } else if (chance < 0.32) {
-    world.note('kill the engine');
+    world.fault('kill the engine');
     plane.killEngine();
   } else if (chance < 0.4) stopReplica(world, replica.name);
   else if (chance < 0.53) cutPower(world, [node]);
   else if (chance < 0.6) cutPower(world, cluster.nodes);
   else if (chance < 0.7) cutNetwork(world, node);
   else if (chance < 0.77) {
-    world.note('the API server is away');
+    world.fault('the API server is away');
     plane.isUp = false;
     later(world, 1000 + random.below(20_000), () => {
       plane.isUp = true;
     });
   } else if (chance < 0.8) {
-    world.note(`the disk of ${node.name} is full`);
+    world.fault(`the disk of ${node.name} is full`);
     node.disk.isFull = true;
     later(world, 1000 + random.below(6000), () => {
       node.disk.isFull = false;
     });
-  } else if (chance < 0.92) snapshot(world);
+  } else if (chance < 0.83) diskErrors(world, node);
+  else if (chance < 0.92) snapshot(world);
   else if (chance < 0.96) removeSnapshots(world);
   else detachAndAttach(world);
 }
@@ -63,7 +74,7 @@ function stopReplica(world: World, name: string): void {
   const replica = world.cluster.replicas.find((candidate) => candidate.name === name);
   const process = replica?.process;
   if (!process) return;
-  world.note(`stop replica ${name}`);
+  world.fault(`stop replica ${name}`);
   process.clock.stop();
   later(world, 2000 + world.random.below(15_000), () => process.clock.resume());
 }
@@ -95,7 +106,7 @@ function cutNode(world: World, node: SimNode): void {
 function cutNetwork(world: World, node: SimNode): void {
   const { engine } = world.plane;
   if (!engine || engine.node === node) return;
-  world.note(`${node.name} cannot be reached by engine ${engine.epoch}`);
+  world.fault(`${node.name} cannot be reached by engine ${engine.epoch}`);
   engine.cutFrom.add(node);
   later(world, 500 + world.random.below(15_000), () => engine.cutFrom.delete(node));
 }
@@ -103,7 +114,7 @@ function cutNetwork(world: World, node: SimNode): void {
 function detachAndAttach(world: World): void {
   const { plane, cluster, random } = world;
   if (!plane.isAttached || !plane.isUp) return;
-  world.note('detach');
+  world.fault('detach');
   const node = random.pick(cluster.nodes);
   const attach = (): void => {
     if (!plane.isAttached) plane.attach(node);

@@ -6,11 +6,13 @@
  * nothing, has its content, or has a place without content: an unwritten extent, which counts as allocated and reads as
  * zeros. Of what was freed or zeroed without a sync a prefix has happened, over all files: these are changes of the file system's
  * own records, which its journal keeps in order; any sync takes all before it along. A killed process loses
- * nothing: the page cache stays. A full disk refuses writes. What does not happen: synced bytes do not change, and a sync that has
- * answered has synced.
+ * nothing: the page cache stays. A full disk refuses writes. A failing disk answers reads, writes or syncs with EIO now and then;
+ * as with Linux, what a failed sync should have written counts as clean afterwards, is still in the page cache, and no later sync
+ * writes it. What does not happen: synced bytes do not change, and a sync that has answered has synced.
  */
 import {
   DiskError,
+  NOT_CACHED,
   type DataFile,
   type FileStat,
   type Folder,
@@ -43,11 +45,15 @@ interface Inode {
   changed: number;
 }
 
+export type Failing = 'nothing' | 'reads' | 'writes' | 'syncs' | 'all';
+
 /** The disk of one node; survives its processes. */
 export class SimDisk {
   private readonly random: Random;
   private readonly folders = new Map<string, DiskFolder>();
   isFull = false;
+  /** what it answers with EIO, now and then */
+  failing: Failing = 'nothing';
   /** a build whose fdatasync does nothing: the canary that checks must find */
   ignoresSync = false;
   /** a build that takes unwritten extents of a head for data: a canary, too */
@@ -79,6 +85,12 @@ export class SimDisk {
     const happenedUntil = this.committedAt + this.random.below(this.ticks - this.committedAt + 1);
     for (const folder of this.folders.values()) folder.cutPower(this.random, happenedUntil);
     this.isFull = false;
+  }
+
+  /** Throws EIO if this operation is among those that fail, by chance. */
+  assertWorks(operation: 'read' | 'write' | 'sync', name: string): void {
+    const isAffected = this.failing === 'all' || this.failing === `${operation}s`;
+    if (isAffected && this.random.chance(0.5)) throw new DiskError(operation, name, 'EIO', 'input/output error');
   }
 
   /** A sync of anything: the file system's own records are on the disk. */
@@ -248,6 +260,7 @@ export class SimFolder implements Folder {
     await this.wait();
     const inode = this.on.names.get(name);
     if (!inode) return null;
+    this.on.disk.assertWorks('read', name);
     if (inode.live.length > bytesMax) throw new DiskError('read', name, 'EFBIG', 'file too large');
     return Buffer.from(inode.live);
   }
@@ -255,15 +268,17 @@ export class SimFolder implements Folder {
   async writeSmall(name: string, content: Buffer): Promise<void> {
     await this.wait();
     this.assertRoom('write', name);
+    this.on.disk.assertWorks('write', name);
     const existing = this.on.names.get(name);
     const inode = existing ?? this.on.disk.newInode(0);
     if (!existing) this.on.change((names) => names.set(name, inode));
     inode.live = Buffer.from(content);
-    inode.blocks = new Set([0]);
-    inode.dirty = new Set([0]);
+    const blocks = Array.from({ length: Math.ceil(content.length / BLOCK) }, (_, block) => block);
+    inode.blocks = new Set(blocks);
+    for (const block of blocks) inode.dirty.add(block);
     touch(inode, this.on.disk);
     await this.wait();
-    this.syncInode(inode);
+    this.syncInode(name, inode);
   }
 
   async create(name: string, sizeBytes: number): Promise<DataFile> {
@@ -310,6 +325,7 @@ export class SimFolder implements Folder {
 
   async sync(): Promise<void> {
     await this.wait();
+    this.on.disk.assertWorks('sync', this.path);
     this.on.sync();
   }
 
@@ -329,8 +345,14 @@ export class SimFolder implements Folder {
     if (this.on.disk.isFull) throw new DiskError(operation, name, 'ENOSPC', 'no space left on device');
   }
 
-  private syncInode(inode: Inode): void {
+  private syncInode(name: string, inode: Inode): void {
     if (this.on.disk.ignoresSync) return;
+    try {
+      this.on.disk.assertWorks('sync', name);
+    } catch (error) {
+      inode.dirty = new Set();
+      throw error;
+    }
     this.on.disk.commit();
     syncInode(inode);
   }
@@ -338,7 +360,7 @@ export class SimFolder implements Folder {
   private openInode(name: string, inode: Inode): SimFile {
     const sync = async (): Promise<void> => {
       await this.clock.pause(1 + this.random.below(SYNC_MS_MAX));
-      this.syncInode(inode);
+      this.syncInode(name, inode);
     };
     return new SimFile(name, inode, this.on.disk, sync);
   }
@@ -350,11 +372,23 @@ function touch(inode: Inode, disk: SimDisk): void {
 }
 
 function syncInode(inode: Inode): void {
-  inode.synced = Buffer.from(inode.live);
-  inode.syncedBlocks = new Set(inode.blocks);
-  inode.syncedUnwritten = new Set(inode.unwritten);
+  const { live, synced, dirty } = inode;
+  if (live.length !== synced.length) {
+    inode.synced = Buffer.alloc(live.length);
+    synced.copy(inode.synced, 0, 0, Math.min(live.length, synced.length));
+  }
+  for (const block of dirty) {
+    live.copy(inode.synced, block * BLOCK, block * BLOCK, Math.min((block + 1) * BLOCK, live.length));
+    setMember(inode.syncedBlocks, block, inode.blocks.has(block));
+    setMember(inode.syncedUnwritten, block, inode.unwritten.has(block));
+  }
   inode.dirty = new Set();
   inode.dropped = new Map();
+}
+
+function setMember(set: Set<number>, member: number, isIn: boolean): void {
+  if (isIn) set.add(member);
+  else set.delete(member);
 }
 
 function statOf(inode: Inode): FileStat {
@@ -402,22 +436,32 @@ class SimFile implements DataFile {
     this.syncNow = syncNow;
   }
 
+  /** What a failing disk might not give is taken for not cached. */
   readCached(into: Buffer, at: number, length: number, offset: number): number {
-    const end = Math.min(offset + length, this.inode.live.length);
-    return end <= offset ? 0 : this.inode.live.copy(into, at, offset, end);
+    const { failing } = this.disk;
+    if (failing === 'reads' || failing === 'all') return NOT_CACHED;
+    return this.copyOut(into, at, length, offset);
   }
 
   readSync(into: Buffer, at: number, length: number, offset: number): number {
-    return this.readCached(into, at, length, offset);
+    this.disk.assertWorks('read', this.name);
+    return this.copyOut(into, at, length, offset);
   }
 
-  read(into: Buffer, at: number, length: number, offset: number): Promise<number> {
-    return Promise.resolve(this.readCached(into, at, length, offset));
+  async read(into: Buffer, at: number, length: number, offset: number): Promise<number> {
+    this.disk.assertWorks('read', this.name);
+    return Promise.resolve(this.copyOut(into, at, length, offset));
+  }
+
+  private copyOut(into: Buffer, at: number, length: number, offset: number): number {
+    const end = Math.min(offset + length, this.inode.live.length);
+    return end <= offset ? 0 : this.inode.live.copy(into, at, offset, end);
   }
 
   write(from: Buffer, at: number, length: number, offset: number): void {
     this.bytesWritten = 0;
     if (this.disk.isFull) throw new DiskError('write', this.name, 'ENOSPC', 'no space left on device');
+    this.disk.assertWorks('write', this.name);
     this.grow(offset + length);
     from.copy(this.inode.live, offset, at, at + length);
     this.mark(offset, length);

@@ -36,6 +36,8 @@ export class World {
   readonly device: SimDevice;
   readonly plane: SimPlane;
   readonly history: string[] = [];
+  /** what went wrong on purpose */
+  faults = 0;
   private readonly broken: string[] = [];
   private isUserActive = true;
 
@@ -72,6 +74,11 @@ export class World {
     const replica = this.cluster.replicas[index];
     if (!replica) throw new Error(`no replica ${index}`);
     return replica;
+  }
+
+  fault(text: string): void {
+    this.faults++;
+    this.note(text);
   }
 
   note(text: string): void {
@@ -120,6 +127,7 @@ export class World {
 
   cutPower(node: SimNode): void {
     const { engine } = this.plane;
+    this.faults++;
     this.cluster.cutPower(node);
     if (engine?.node === node) {
       engine.kill(true);
@@ -144,6 +152,7 @@ export class World {
     for (const node of this.cluster.nodes) {
       node.powerOn();
       node.disk.isFull = false;
+      node.disk.failing = 'nothing';
     }
     for (const replica of this.cluster.replicas) replica.process?.clock.resume();
     // The last fault may not have been noticed yet.
