@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { at } from '../../src/kube.ts';
 import { seededRandom } from '../../src/random.ts';
 import { allReady } from '../installation.ts';
-import { apply, dropNamespace, get, list, makeNamespace, until, type KubeObject } from '../kubectl.ts';
+import { apply, dropNamespace, get, kubectl, list, makeNamespace, until, type KubeObject } from '../kubectl.ts';
 import { LogWriter } from '../log-writer.ts';
 import { controlPlane, onNode, processesOf, workers } from '../nodes.ts';
 import { claim, deployment, podOf, podReady, volumeIs, volumeOf } from '../workloads.ts';
@@ -97,6 +97,8 @@ it.each(rounds)('round $round: $kind', async ({ kind }) => {
   const before = await Promise.all(APPS.map((app) => podOf(SPACE, app)));
   const node = await BLOWS[kind]?.();
   const start = performance.now();
+  // Its kubelet starts a static pod that dies again and again later and later.
+  await until('the API server answers', CALM_MS, async () => (await kubectl(['get', '--raw', '/readyz'])) === 'ok');
   const isLost = (pod: KubeObject): boolean => kind === COSTS_PODS && at(pod, 'spec.nodeName') === node;
   for (const pod of before.filter(isLost)) await gone(pod);
   for (const app of APPS) await settle(app);
