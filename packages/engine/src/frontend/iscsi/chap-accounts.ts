@@ -3,7 +3,7 @@
  * secrets have no place on a command line. Files that are replaced count for the logins that follow; files that cannot be used
  * leave the accounts of before in use, so that nobody gets in without CHAP because a Secret was deleted.
  *
- * Source: https://github.com/kubernetes/examples/tree/master/_archived/volumes/iscsi (chap-secret.yaml)
+ * Source of the keys: `chapSess` in pkg/volume/iscsi/iscsi_util.go of Kubernetes.
  */
 import { Buffer } from 'node:buffer';
 import { readFileSync } from 'node:fs';
