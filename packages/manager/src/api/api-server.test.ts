@@ -463,7 +463,7 @@ describe('nodes, settings and images', () => {
       status: 500,
       json: { message: 'failed to get setting none: setting none is not supported' },
     });
-    expect((await call('GET', '/v1/settings')).json['data']).toHaveLength(101);
+    expect((await call('GET', '/v1/settings')).json['data']).toHaveLength(102);
   });
 
   it('engine images are made and deleted', async () => {

@@ -201,10 +201,16 @@ describe('streams of requests', { timeout: 120_000 + 2 * FUZZ_MS }, () => {
       await inTime('this seed', batch(unix, seed));
       most = Math.max(most, process.memoryUsage().arrayBuffers);
     });
-    collect();
     // Five clients, their streams and replies on both sides included.
     expect(most - before).toBeLessThan(512 * MIB);
-    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(16 * MIB);
+    let left = Infinity;
+    // What was destroyed is let go of in a later turn, which a busy machine takes its time for.
+    for (let turns = 0; turns < 100 && left >= 16 * MIB; turns++) {
+      await turn();
+      collect();
+      left = process.memoryUsage().arrayBuffers - before;
+    }
+    expect(left).toBeLessThan(16 * MIB);
   });
 
   it('are in TLS, too', async () => {
