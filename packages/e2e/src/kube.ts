@@ -88,6 +88,21 @@ export class Kube {
   }
 }
 
+export const CHAP_SECRET = 'longhorn-iscsi-chap';
+
+/** The Secret with the CHAP accounts of iSCSI targets. `values`: username, password, and for mutual CHAP username_in, password_in. */
+export function chapSecret(
+  values: Readonly<Record<string, string>>,
+): KubeObject & { type: string; stringData: object } {
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: CHAP_SECRET, namespace: NAMESPACE },
+    type: 'kubernetes.io/iscsi-chap',
+    stringData: Object.fromEntries(Object.entries(values).map(([key, value]) => [`node.session.auth.${key}`, value])),
+  };
+}
+
 /** `at(object, 'status.state')` -> value or undefined. */
 export function at(object: unknown, path: string): unknown {
   let value: unknown = object;

@@ -8,13 +8,18 @@ export class ShellError extends Error {}
 export function run(
   program: string,
   args: string[],
-  options: { input?: string; env?: NodeJS.ProcessEnv; timeoutMs?: number } = {},
+  options: { input?: string; env?: NodeJS.ProcessEnv; cwd?: string; timeoutMs?: number } = {},
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = execFile(
       program,
       args,
-      { maxBuffer: 256 << 20, timeout: options.timeoutMs ?? 300_000, env: options.env ?? process.env },
+      {
+        maxBuffer: 256 << 20,
+        timeout: options.timeoutMs ?? 300_000,
+        env: options.env ?? process.env,
+        cwd: options.cwd,
+      },
       (error, stdout, stderr) => {
         if (error === null) resolve(stdout);
         else reject(new ShellError(`${program} ${args.join(' ')}: ${error.message}\n${stderr}${stdout.slice(-2000)}`));

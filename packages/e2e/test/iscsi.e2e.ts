@@ -3,17 +3,17 @@
  * the setting asks for and says so, lets in who knows it, goes on under an initiator when its engine is killed, and takes a
  * changed account without a restart.
  */
-import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cluster } from '../src/cluster.ts';
-import { at, NAMESPACE } from '../src/kube.ts';
+import { at, CHAP_SECRET, chapSecret, NAMESPACE } from '../src/kube.ts';
 import { engineProcess } from '../src/processes.ts';
 import { mergedChecksums } from '../src/replica-contents.ts';
+import { run } from '../src/shell.ts';
 import {
   attach,
   deleteVolume,
@@ -27,10 +27,8 @@ import {
 } from '../src/volumes.ts';
 import { waitFor } from '../src/wait.ts';
 
-const run = promisify(execFile);
 const MIB = 1 << 20;
 const SECRETS = `/api/v1/namespaces/${NAMESPACE}/secrets`;
-const NAME = 'longhorn-iscsi-chap';
 
 // Debian's qemu-utils have the protocol only with qemu-block-extra.
 const qemu = spawnSync('qemu-io', ['-c', 'quit', 'iscsi://127.0.0.1:1/iqn/1'], { encoding: 'utf8' });
@@ -83,19 +81,13 @@ describe.skipIf(!hasQemu)('a volume as an iSCSI target', () => {
   });
 
   const url = (password: string): string => endpoint.replace('iscsi://', `iscsi://joe%${password}@`);
-  const account = (password: string): object => ({
-    apiVersion: 'v1',
-    kind: 'Secret',
-    metadata: { name: NAME, namespace: NAMESPACE },
-    type: 'kubernetes.io/iscsi-chap',
-    stringData: { 'node.session.auth.username': 'joe', 'node.session.auth.password': password },
-  });
+  const account = (password: string): object => chapSecret({ username: 'joe', password });
 
   /** Whether qemu-io gets in and finds the byte. */
   async function finds(password: string, byte: number): Promise<boolean> {
     const read = ['-r', '-f', 'raw', '-c', `read -P ${byte} 0 1M`, url(password)];
     return run('qemu-io', read).then(
-      ({ stdout }) => stdout.includes('read 1048576/1048576 bytes') && !stdout.includes('verification failed'),
+      (output) => output.includes('read 1048576/1048576 bytes') && !output.includes('verification failed'),
       () => false,
     );
   }
@@ -142,12 +134,17 @@ describe.skipIf(!hasQemu)('a volume as an iSCSI target', () => {
   });
 
   it('takes a changed account without a restart', async () => {
-    const pid = (await engineOf(cluster, 'disk')).metadata.name;
-    const before = engineProcess(cluster.folder, 'node-1', pid).pid;
-    await cluster.kube.call('PATCH', `${SECRETS}/${NAME}`, account('other-password'), 'application/merge-patch+json');
+    const name = (await engineOf(cluster, 'disk')).metadata.name;
+    const before = engineProcess(cluster.folder, 'node-1', name).pid;
+    await cluster.kube.call(
+      'PATCH',
+      `${SECRETS}/${CHAP_SECRET}`,
+      account('other-password'),
+      'application/merge-patch+json',
+    );
     await waitFor('the new password is taken', 30_000, () => finds('other-password', 18));
     expect(await finds('first-password', 18)).toBe(false);
-    expect(engineProcess(cluster.folder, 'node-1', pid).pid).toBe(before);
+    expect(engineProcess(cluster.folder, 'node-1', name).pid).toBe(before);
   });
 
   it('has equal replicas in the end, and leaves nothing', async () => {

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cluster } from '../src/cluster.ts';
 import { Forward, Guest, HOST } from '../src/guest/guest.ts';
 import { guestImage } from '../src/guest/image.ts';
-import { NAMESPACE } from '../src/kube.ts';
+import { chapSecret, NAMESPACE } from '../src/kube.ts';
 import { engineProcess } from '../src/processes.ts';
 import {
   attach,
@@ -96,13 +96,7 @@ describe.skipIf(!canRun)('initiators of the kernel', () => {
   it('open-iscsi: logs in by CHAP of both sides, and stays mounted when the engine is killed under load', async () => {
     await setSetting(cluster, 'iscsi-authentication', 'chap');
     const values = { username: USER, password: PASSWORD, username_in: TARGET_USER, password_in: TARGET_PASSWORD };
-    await cluster.kube.call('POST', `/api/v1/namespaces/${NAMESPACE}/secrets`, {
-      apiVersion: 'v1',
-      kind: 'Secret',
-      metadata: { name: 'longhorn-iscsi-chap', namespace: NAMESPACE },
-      type: 'kubernetes.io/iscsi-chap',
-      stringData: Object.fromEntries(Object.entries(values).map(([key, value]) => [`node.session.auth.${key}`, value])),
-    });
+    await cluster.kube.call('POST', `/api/v1/namespaces/${NAMESPACE}/secrets`, chapSecret(values));
     await cluster.kube.create('volumes', volumeManifest('scsi', 256 * MIB, 2, { frontend: 'iscsi' }));
     await waitState(cluster, 'scsi', 'detached');
     const endpoint = await attach(cluster, 'scsi', 'node-1');

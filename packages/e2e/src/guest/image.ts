@@ -3,7 +3,6 @@
  * busybox, open-iscsi and nbd-client, from Debian's packages, none of which is installed on this machine. Made once, kept by its
  * kernel's version.
  */
-import { execFile } from 'node:child_process';
 import {
   chmodSync,
   cpSync,
@@ -16,9 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { promisify } from 'node:util';
-
-const run = promisify(execFile);
+import { run } from '../shell.ts';
 
 /** Programs, and the libraries that they are linked with. */
 const PACKAGES = [
@@ -36,8 +33,6 @@ const LEFT_OUT = ['usr/share', 'usr/lib/python3', 'boot', 'lib/modules', 'lib/sy
 export interface GuestImage {
   readonly kernel: string;
   readonly initramfs: string;
-  /** names for modprobe */
-  readonly modules: readonly string[];
 }
 
 /** The image in `folder`, made if it is not there; takes a minute then. */
@@ -45,7 +40,7 @@ export async function guestImage(folder: string): Promise<GuestImage> {
   const kernelPackage = await newestKernel();
   const version = kernelPackage.replace('linux-image-', '');
   const made = join(folder, version);
-  const image = { kernel: join(made, 'vmlinuz'), initramfs: join(made, 'initramfs'), modules: MODULES };
+  const image = { kernel: join(made, 'vmlinuz'), initramfs: join(made, 'initramfs') };
   if (existsSync(image.initramfs)) return image;
   const work = join(folder, `making-${process.pid}`);
   const root = join(work, 'root');
@@ -57,8 +52,7 @@ export async function guestImage(folder: string): Promise<GuestImage> {
   cpSync(join(root, `boot/vmlinuz-${version}`), image.kernel);
   await keepModules(work, root, version);
   writeInit(root);
-  const pack = `cd ${root} && find . | ./bin/busybox cpio -o -H newc > ../initramfs`;
-  await run('sh', ['-c', pack]);
+  await run('sh', ['-c', 'find . | ./bin/busybox cpio -o -H newc > ../initramfs'], { cwd: root });
   renameSync(join(work, 'initramfs'), image.initramfs);
   rmSync(work, { recursive: true });
   return image;
@@ -66,10 +60,10 @@ export async function guestImage(folder: string): Promise<GuestImage> {
 
 /** The package that `linux-image-amd64` stands for. */
 async function newestKernel(): Promise<string> {
-  const depends = (): Promise<{ stdout: string }> => run('apt-cache', ['depends', 'linux-image-amd64']);
+  const depends = (): Promise<string> => run('apt-cache', ['depends', 'linux-image-amd64']);
   const known = await depends().catch(() => run('apt-get', ['update', '-qq']).then(depends));
-  const name = /Depends: (linux-image-\S+)/.exec(known.stdout)?.[1];
-  if (name === undefined) throw new Error(`apt-cache names no kernel: ${known.stdout}`);
+  const name = /Depends: (linux-image-\S+)/.exec(known)?.[1];
+  if (name === undefined) throw new Error(`apt-cache names no kernel: ${known}`);
   return name;
 }
 

@@ -2,7 +2,7 @@
  * Secrets that pods mount: as files of the node, which follow the Secret while the pod lives. Processes have no mounts of
  * their own, so a variable whose value is the mount path tells them where the files are.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { STORAGE } from '../api/builtin-kinds.ts';
 import { isObject, listAt, stringAt, stringMapAt, valueAt } from '../api/json.ts';
@@ -26,14 +26,15 @@ export class SecretVolumes {
   constructor(store: Store, note: (text: string, error: unknown) => void) {
     this.#store = store;
     this.#unsubscribe = store.subscribe(STORAGE.secrets, ({ object }) => {
-      for (const { secrets } of this.#mounted.values())
-        for (const mounted of secrets)
-          if (mounted.secret === object.metadata.name && mounted.namespace === namespaceOf(object))
-            try {
-              this.#project(mounted);
-            } catch (error) {
-              note(`files of the Secret ${mounted.secret} were not written`, error);
-            }
+      const { name } = object.metadata;
+      const all = [...this.#mounted.values()].flatMap(({ secrets }) => secrets);
+      for (const mounted of all.filter((each) => each.secret === name && each.namespace === namespaceOf(object))) {
+        try {
+          this.#project(mounted);
+        } catch (error) {
+          note(`files of the Secret ${name} were not written`, error);
+        }
+      }
     });
   }
 
@@ -76,20 +77,10 @@ export class SecretVolumes {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     for (const name of readdirSync(folder)) if (!Object.hasOwn(data, name)) rmSync(join(folder, name));
     for (const [name, value] of Object.entries(data)) {
-      const content = Buffer.from(value, 'base64');
       const path = join(folder, name);
-      if (isSame(path, content)) continue;
-      writeFileSync(`${path}~`, content, { mode: 0o600 });
+      writeFileSync(`${path}~`, Buffer.from(value, 'base64'), { mode: 0o600 });
       renameSync(`${path}~`, path);
     }
-  }
-}
-
-function isSame(path: string, content: Buffer): boolean {
-  try {
-    return readFileSync(path).equals(content);
-  } catch {
-    return false;
   }
 }
 

@@ -21,8 +21,17 @@ export interface TlsMaterial {
 
 /** Reads `ca.crt`, `tls.crt` and `tls.key`; throws when one is missing or they cannot be used together. */
 export function readTlsMaterial(folder: string): TlsMaterial {
+  const material = readFiles(folder);
+  checkMaterial(material, folder);
+  return material;
+}
+
+function readFiles(folder: string): TlsMaterial {
   const read = (name: string): Buffer => readFileSync(join(folder, name));
-  const material = { ca: read('ca.crt'), cert: read('tls.crt'), key: read('tls.key') };
+  return { ca: read('ca.crt'), cert: read('tls.crt'), key: read('tls.key') };
+}
+
+function checkMaterial(material: TlsMaterial, folder: string): void {
   try {
     if (!new X509Certificate(material.cert).checkPrivateKey(createPrivateKey(material.key)))
       throw new Error('tls.key is not the key of tls.crt');
@@ -30,7 +39,6 @@ export function readTlsMaterial(folder: string): TlsMaterial {
   } catch (error) {
     throw new Error(`TLS files in ${folder} cannot be used: ${errorText(error)}`, { cause: error });
   }
-  return material;
 }
 
 type CaListener = experimental.CaCertificateUpdateListener;
@@ -64,9 +72,13 @@ export class TlsFiles implements experimental.CertificateProvider {
 
   /** Takes the files as they are now. */
   reload(): void {
+    const { ca, cert, key } = this.latest;
     let next: TlsMaterial;
+    let isSame: boolean;
     try {
-      next = readTlsMaterial(this.folder);
+      next = readFiles(this.folder);
+      isSame = next.ca.equals(ca) && next.cert.equals(cert) && next.key.equals(key);
+      if (!isSame) checkMaterial(next, this.folder);
     } catch (error) {
       const problem = errorText(error);
       if (problem !== this.lastProblem) this.warn(`TLS goes on with the files as they were: ${problem}`);
@@ -74,8 +86,7 @@ export class TlsFiles implements experimental.CertificateProvider {
       return;
     }
     this.lastProblem = '';
-    const { ca, cert, key } = this.latest;
-    if (next.ca.equals(ca) && next.cert.equals(cert) && next.key.equals(key)) return;
+    if (isSame) return;
     this.latest = next;
     for (const listener of this.listeners.values()) listener(next);
   }
