@@ -85,10 +85,7 @@ describe('a single replica', () => {
       await world.wait(engine.snapshot('kept', {}, false));
       await writeAndFlush(world, ...blocks);
       await world.wait(engine.snapshot('removed', {}, false));
-      const { process } = world.replica(0);
-      await world.wait(
-        process?.server.markRemoved('volume-snap-removed.img') ?? Promise.reject(new Error('no process')),
-      );
+      await world.wait(world.markRemoved(world.replica(0), 'volume-snap-removed.img'));
       for (const block of blocks) world.device.discard(block, 2);
       await settle(world);
       world.cutPower(world.node(0));
@@ -318,9 +315,9 @@ describe('two replicas', () => {
       const world = await served(2, seed);
       await writeAndFlush(world, 0, 2, 40, 80);
       await world.wait(engineOf(world).engine.snapshot('', {}, false));
-      for (const { process } of world.cluster.replicas) {
-        const snapshot = process?.server.io.open?.volume.layers.at(-2)?.name ?? '';
-        await world.wait(process?.server.markRemoved(snapshot) ?? Promise.resolve());
+      for (const replica of world.cluster.replicas) {
+        const snapshot = replica.process?.server.io.open?.volume.layers.at(-2)?.name ?? '';
+        await world.wait(world.markRemoved(replica, snapshot));
       }
       for (const block of [0, 2, 40, 80]) world.device.discard(block, 2);
       await settle(world);
@@ -330,6 +327,26 @@ describe('two replicas', () => {
       await world.end();
       expect(world.violations()).toEqual([]);
     }
+  });
+
+  it('stay in doubt about what differs while the connection to one of them breaks and is made anew', async () => {
+    const inDoubt: number[] = [];
+    for (let seed = 1; seed <= 12; seed++) {
+      const world = await served(2, seed);
+      await writeAndFlush(world, 0, 20, 40, 60, 80, 100);
+      for (const block of [0, 20, 40, 60, 80, 100]) world.device.write(block, 4);
+      await settle(world);
+      for (const node of [world.node(0), world.node(1)]) world.cutPower(node);
+      await world.run(2000);
+      for (const node of [world.node(0), world.node(1)]) node.powerOn();
+      expect(await world.until(() => world.plane.engine?.isServing === true, SERVED_MS)).toBe(true);
+      world.plane.isUp = false;
+      inDoubt.push(engineOf(world).context.core.doubtCount());
+      for (const link of engineOf(world).links) if (link.address === `tcp://r${seed % 2}`) link.reset();
+      await world.run(1000);
+      await world.end();
+    }
+    expect(Math.max(...inDoubt)).toBeGreaterThan(3);
   });
 
   it('hold I/O while the API server is away and one dies, and go on when it is back', async () => {
@@ -436,7 +453,7 @@ describe('a partitioned engine', () => {
     old.cutFrom.clear();
     expect(await world.until(() => old.context.io.state === 'failed', SERVED_MS)).toBe(true);
     expect(old.context.highestEpochSeen).toBe(next.epoch);
-    expect(world.device.errors).toBe(2);
+    expect(await world.until(() => world.device.errors === 2, SERVED_MS)).toBe(true);
   });
 });
 

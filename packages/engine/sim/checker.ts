@@ -16,8 +16,8 @@ const UNWRITTEN = 0;
 interface Sector {
   /** writes in order of submission; index 0 is the unwritten sector */
   readonly versions: number[];
-  /** indexes that a read may return */
-  possible: Set<number>;
+  /** indexes that a read may return, ascending */
+  possible: number[];
   /** nothing before this index may ever come back */
   floor: number;
 }
@@ -29,7 +29,7 @@ export class DeviceChecker {
   constructor(sectorCount: number) {
     this.sectors = Array.from({ length: sectorCount }, () => ({
       versions: [UNWRITTEN],
-      possible: new Set([0]),
+      possible: [0],
       floor: 0,
     }));
   }
@@ -38,12 +38,12 @@ export class DeviceChecker {
   writeBegins(sector: number, id: number): void {
     const { versions, possible } = this.at(sector);
     versions.push(id);
-    possible.add(versions.length - 1);
+    possible.push(versions.length - 1);
   }
 
   writeAcked(sector: number, id: number): void {
     const state = this.at(sector);
-    state.possible = new Set([state.versions.lastIndexOf(id)]);
+    state.possible = [state.versions.lastIndexOf(id)];
   }
 
   /** A sector is given up: it reads as before, or as zeros, from now on. */
@@ -53,32 +53,32 @@ export class DeviceChecker {
 
   /** What a flush that is submitted now must keep. */
   flushBegins(): number[] {
-    return this.sectors.map(({ possible }) => Math.min(...possible));
+    return this.sectors.map(({ possible: [oldest = 0] }) => oldest);
   }
 
   flushAcked(kept: readonly number[]): void {
-    for (const [index, floor] of kept.entries()) {
+    for (let index = 0; index < kept.length; index++) {
       const state = this.at(index);
-      state.floor = Math.max(state.floor, floor);
+      state.floor = Math.max(state.floor, kept[index] ?? 0);
     }
   }
 
   read(sector: number, id: number, when: string): void {
     const state = this.at(sector);
-    const matching = [...state.possible].filter((index) => state.versions[index] === id);
+    const matching = state.possible.filter((index) => state.versions[index] === id);
     if (matching.length === 0) {
-      const allowed = [...state.possible].map((one) => state.versions[one]).join(' or ');
+      const allowed = state.possible.map((one) => state.versions[one]).join(' or ');
       this.violations.push(`${when}: sector ${sector} reads ${id}, allowed is ${allowed}`);
       return;
     }
-    state.possible = new Set(matching);
+    state.possible = matching;
   }
 
   /** The device was lost and is attached anew. */
   attachedAnew(): void {
     for (const state of this.sectors) {
-      state.possible = new Set();
-      for (let index = state.floor; index < state.versions.length; index++) state.possible.add(index);
+      state.possible = [];
+      for (let index = state.floor; index < state.versions.length; index++) state.possible.push(index);
     }
   }
 

@@ -1,14 +1,16 @@
 /** Random faults on a world: what breaks, how long, and that it comes back. */
-import type { SimNode } from './sim-node.ts';
+import { addressOf } from './sim-cluster.ts';
+import type { SimLink } from './sim-link.ts';
+import type { SimNode, SimReplica } from './sim-node.ts';
 import type { World } from './world.ts';
 
 const ROUND_MS = 400;
 
-/** About one fault every few seconds of virtual time, until `untilMs`. */
+/** About one fault a second of virtual time. */
 export async function breakAtRandom(world: World, rounds: number): Promise<void> {
   for (let round = 0; round < rounds; round++) {
     await world.run(ROUND_MS + world.random.below(ROUND_MS));
-    if (world.random.chance(0.35)) oneFault(world);
+    if (world.random.chance(0.5)) oneFault(world);
   }
 }
 
@@ -31,30 +33,35 @@ function oneFault(world: World): void {
   const chance = random.next();
   const replica = random.pick(cluster.replicas);
   const node = random.pick(cluster.nodes);
-  if (chance < 0.2) {
+  if (chance < 0.15) {
     world.fault(`kill replica ${replica.name}`);
     replica.kill();
-  } else if (chance < 0.32) {
+  } else if (chance < 0.23) {
     world.fault('kill the engine');
     plane.killEngine();
-  } else if (chance < 0.4) stopReplica(world, replica.name);
-  else if (chance < 0.53) cutPower(world, [node]);
-  else if (chance < 0.6) cutPower(world, cluster.nodes);
-  else if (chance < 0.7) cutNetwork(world, node);
-  else if (chance < 0.77) {
+  } else if (chance < 0.29) stopReplica(world, replica.name);
+  else if (chance < 0.38) cutPower(world, [node]);
+  else if (chance < 0.43) cutPower(world, cluster.nodes);
+  else if (chance < 0.51) cutNetwork(world, node);
+  else if (chance < 0.58) resetConnections(world);
+  else if (chance < 0.64) slowNetwork(world, node);
+  else if (chance < 0.67) setClock(world, node);
+  else if (chance < 0.71) replaceEngine(world);
+  else if (chance < 0.74) connectTwice(world, replica);
+  else if (chance < 0.78) {
     world.fault('the API server is away');
     plane.isUp = false;
     later(world, 1000 + random.below(20_000), () => {
       plane.isUp = true;
     });
-  } else if (chance < 0.8) {
+  } else if (chance < 0.81) {
     world.fault(`the disk of ${node.name} is full`);
     node.disk.isFull = true;
     later(world, 1000 + random.below(6000), () => {
       node.disk.isFull = false;
     });
-  } else if (chance < 0.83) diskErrors(world, node);
-  else if (chance < 0.92) snapshot(world);
+  } else if (chance < 0.85) diskErrors(world, node);
+  else if (chance < 0.93) snapshot(world);
   else if (chance < 0.96) removeSnapshots(world);
   else detachAndAttach(world);
 }
@@ -62,10 +69,9 @@ function oneFault(world: World): void {
 /** Marks the snapshots right under the head as removed, on every replica that runs: an unmap may then free what they hold. */
 function removeSnapshots(world: World): void {
   world.note('remove snapshots');
-  for (const { process, name } of world.cluster.replicas) {
-    const open = process?.server.io.open;
-    for (const layer of open?.volume.layers.slice(-3, -1) ?? []) {
-      process?.server.markRemoved(layer.name).catch((error: unknown) => world.note(`${name}: ${String(error)}`));
+  for (const replica of world.cluster.replicas) {
+    for (const layer of replica.process?.server.io.open?.volume.layers.slice(-3, -1) ?? []) {
+      world.markRemoved(replica, layer.name).catch((error: unknown) => world.note(`${replica.name}: ${String(error)}`));
     }
   }
 }
@@ -83,7 +89,13 @@ function snapshot(world: World): void {
   const { engine } = world.plane;
   if (!engine?.isServing) return;
   world.note('snapshot');
-  engine.engine.snapshot('', {}, false).catch((error: unknown) => world.note(`snapshot failed: ${String(error)}`));
+  engine.engine.snapshot('', {}, false).then(
+    (name) => {
+      const [reader] = engine.context.replicas.inStage('reading');
+      if (reader) void world.snapshots.taken(name, world.cluster.replicaAt(reader.address));
+    },
+    (error: unknown) => world.note(`snapshot failed: ${String(error)}`),
+  );
 }
 
 /** Often soon after a snapshot: then most of what is lost was written where the head held nothing yet. */
@@ -106,9 +118,63 @@ function cutNode(world: World, node: SimNode): void {
 function cutNetwork(world: World, node: SimNode): void {
   const { engine } = world.plane;
   if (!engine || engine.node === node) return;
-  world.fault(`${node.name} cannot be reached by engine ${engine.epoch}`);
-  engine.cutFrom.add(node);
-  later(world, 500 + world.random.below(15_000), () => engine.cutFrom.delete(node));
+  const way = world.random.pick(['cutFrom', 'cutFrom', 'muteTo', 'deafTo'] as const);
+  world.fault(`the network of engine ${engine.epoch} to ${node.name}: ${way}`);
+  engine[way].add(node);
+  later(world, 500 + world.random.below(15_000), () => engine[way].delete(node));
+}
+
+/** A middlebox drops connections: a random half of the engine's. */
+function resetConnections(world: World): void {
+  const [engine] = world.engines();
+  if (!engine) return;
+  world.fault(`connections of engine ${engine.epoch} are reset`);
+  for (const link of engine.links) if (world.random.chance(0.5)) link.reset();
+}
+
+function slowNetwork(world: World, node: SimNode): void {
+  const { engine } = world.plane;
+  if (!engine) return;
+  const delayMs = 20 + world.random.below(1000);
+  world.fault(`packets between engine ${engine.epoch} and ${node.name} take up to ${delayMs} ms`);
+  engine.slowTo.set(node, delayMs);
+  later(world, 500 + world.random.below(8000), () => engine.slowTo.delete(node));
+}
+
+const WALL_STEPS_MS = [1, 1000, 60_000, 3_600_000, 366 * 86_400_000] as const;
+
+/** The wall clock of a node jumps, either way. */
+function setClock(world: World, { name, wall }: SimNode): void {
+  const stepMs = world.random.pick(WALL_STEPS_MS) * (world.random.chance(0.5) ? 1 : -1);
+  world.fault(`the clock of ${name} jumps by ${stepMs} ms`);
+  wall.shiftMs += stepMs;
+}
+
+/** The control plane takes the engine's node for dead. What else the engine reaches is left to chance. */
+function replaceEngine(world: World): void {
+  const { plane, cluster, random } = world;
+  const { engine } = plane;
+  if (!engine?.isServing || !plane.isAttached || !plane.isUp) return;
+  const others = cluster.nodes.filter((node) => node.isUp && node !== engine.node);
+  if (others.length === 0) return;
+  world.fault(`engine ${engine.epoch} is taken for dead`);
+  for (const node of cluster.nodes) if (node !== engine.node && random.chance(0.5)) engine.cutFrom.add(node);
+  later(world, random.below(20_000), () => engine.cutFrom.clear());
+  plane.replaceEngine(random.pick(others));
+}
+
+/** Connections nobody asked for: a second one of the engine, and one of an engine before it, which a reader must refuse. */
+function connectTwice(world: World, replica: SimReplica): void {
+  const [engine] = world.engines();
+  const entry = engine?.context.replicas.get(addressOf(replica));
+  if (!engine || !replica.process || entry?.stage !== 'reading') return;
+  world.fault(`engines connect to ${replica.name} once more`);
+  for (const epoch of [engine.epoch, engine.epoch - 1]) {
+    const link: SimLink = world.cluster.connect(engine, replica, epoch, (error) => {
+      if (error === null && epoch < engine.epoch) world.violation(`${replica.name} let epoch ${epoch} connect`);
+      later(world, world.random.below(1000), () => link.reset());
+    });
+  }
 }
 
 function detachAndAttach(world: World): void {

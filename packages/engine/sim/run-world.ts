@@ -2,7 +2,7 @@
 import { breakAtRandom } from './faults.ts';
 import { World } from './world.ts';
 
-const ROUNDS = 60;
+const ROUNDS = 140;
 
 export async function runWorld(seed: number, prepare: (world: World) => void = () => undefined): Promise<World> {
   const world = new World({ seed, nodes: 3, replicas: 1 + (seed % 3) });

@@ -3,20 +3,29 @@ import type { ReplicaServiceMethods } from '@longhorn/shared-types/generated/pty
 import { Code, rpcError } from '@longhorn/shared-types/grpc/rpc-error';
 import type { Backends, ReplicaClient, SyncAgentClient } from '../src/controller/backends.ts';
 import type { Random } from '../src/membership/random.ts';
+import { noFaults, type FaultCount } from './fault-count.ts';
 import { SimLink } from './sim-link.ts';
 import { SimNode, SimReplica } from './sim-node.ts';
 import type { ProcessClock, SimTime } from './sim-time.ts';
 
 const CALL_TIMEOUT_MS = 180_000;
 const DELAY_MS_MAX = 3;
+const CLOSED = 'error reading from server: EOF';
 const REFUSED = 'connection error: desc = "transport: Error while dialing: connect: connection refused"';
 
-/** Where an engine runs and which replica nodes it cannot reach. */
+/** Where an engine runs, and what the network does between it and the nodes of replicas. */
 export interface Caller {
   readonly clock: ProcessClock;
   readonly node: SimNode;
   readonly epoch: number;
+  /** no packet passes */
   readonly cutFrom: Set<SimNode>;
+  /** what it sends does not arrive there */
+  readonly muteTo: Set<SimNode>;
+  /** what is sent from there does not arrive at it */
+  readonly deafTo: Set<SimNode>;
+  /** packets take up to this many milliseconds longer */
+  readonly slowTo: Map<SimNode, number>;
   readonly links: Set<SimLink>;
 }
 
@@ -25,6 +34,9 @@ export class SimCluster {
   readonly replicas: SimReplica[];
   readonly time: SimTime;
   readonly random: Random;
+  readonly faults: FaultCount = noFaults();
+  /** a build whose replicas have one hash for everything: a canary */
+  comparesNothing = false;
   private readonly log: (text: string) => void;
 
   constructor(
@@ -38,7 +50,7 @@ export class SimCluster {
     this.time = time;
     this.random = random;
     this.log = log;
-    this.nodes = Array.from({ length: nodeCount }, (_, index) => new SimNode(`n${index}`, random));
+    this.nodes = Array.from({ length: nodeCount }, (_, index) => new SimNode(`n${index}`, random, this.faults));
     this.replicas = this.nodes
       .slice(0, replicaCount)
       .map((node, index) => new SimReplica({ name: `r${index}`, node, time, random, sizeBytes, log }));
@@ -59,7 +71,25 @@ export class SimCluster {
   }
 
   reaches(caller: Caller, replica: SimReplica): boolean {
-    return caller.node.isUp && replica.node.isUp && !caller.cutFrom.has(replica.node);
+    return this.sends(caller, replica) && this.hears(caller, replica);
+  }
+
+  /** Packets to the replica arrive. */
+  sends(caller: Caller, { node }: SimReplica): boolean {
+    return this.isConnected(caller, node) && !caller.muteTo.has(node);
+  }
+
+  /** Packets from the replica arrive. */
+  hears(caller: Caller, { node }: SimReplica): boolean {
+    return this.isConnected(caller, node) && !caller.deafTo.has(node);
+  }
+
+  private isConnected(caller: Caller, node: SimNode): boolean {
+    return caller.node.isUp && node.isUp && !caller.cutFrom.has(node);
+  }
+
+  private delayMsMax(caller: Caller, { node }: SimReplica): number {
+    return DELAY_MS_MAX + (caller.slowTo.get(node) ?? 0);
   }
 
   backends(caller: Caller): Backends {
@@ -73,7 +103,7 @@ export class SimCluster {
   private openLink(caller: Caller, address: string, epoch: number): Promise<SimLink> {
     const replica = this.replicaAt(address);
     return new Promise((resolve, reject) => {
-      caller.clock.after(this.random.next() * DELAY_MS_MAX, () => {
+      caller.clock.after(this.random.next() * this.delayMsMax(caller, replica), () => {
         const { process } = replica;
         if (!process || !this.reaches(caller, replica)) {
           caller.clock.after(this.reaches(caller, replica) ? 1 : 5000, () =>
@@ -81,51 +111,63 @@ export class SimCluster {
           );
           return;
         }
-        const link: SimLink = new SimLink(
-          {
-            address,
-            process,
-            engine: caller.clock,
-            epoch,
-            random: this.random,
-            delayMsMax: DELAY_MS_MAX,
-            isConnected: () => this.reaches(caller, replica),
-          },
-          (error) => (error ? reject(error) : resolve(link)),
-        );
+        const link: SimLink = this.connect(caller, replica, epoch, (error) => (error ? reject(error) : resolve(link)));
         caller.links.add(link);
       });
     });
   }
 
+  /** A data connection of an engine, or of one that says it had this epoch, to a replica that runs. */
+  connect(caller: Caller, replica: SimReplica, epoch: number, opened: (error: Error | null) => void): SimLink {
+    const { process } = replica;
+    if (!process) throw new Error(`${replica.name} does not run`);
+    const { random, faults } = this;
+    const network = {
+      delayMsMax: () => this.delayMsMax(caller, replica),
+      sends: () => this.sends(caller, replica),
+      hears: () => this.hears(caller, replica),
+    };
+    const options = { address: addressOf(replica), process, engine: caller.clock, epoch, random, faults, ...network };
+    return new SimLink(options, opened);
+  }
+
   /** Calls as the network brings them: late, lost on the way there, or executed with the answer lost. */
   private client(caller: Caller, address: string): ReplicaClient {
+    const replica = this.replicaAt(address);
     const call = (method: keyof ReplicaServiceMethods, request: object, timeoutMs: number): Promise<object> =>
       new Promise((resolve, reject) => {
         const giveUp = caller.clock.after(timeoutMs, () =>
           reject(rpcError(Code.DeadlineExceeded, 'context deadline exceeded')),
         );
         const later = (run: () => void): void => {
-          caller.clock.after(this.random.next() * DELAY_MS_MAX, run);
+          caller.clock.after(this.random.next() * this.delayMsMax(caller, replica), run);
+        };
+        const lost = (): void => {
+          this.faults.lostCalls++;
         };
         const answer = (run: () => void): void => {
           later(() => {
-            if (!this.reaches(caller, replica)) return;
+            if (!this.hears(caller, replica)) return lost();
             giveUp();
             run();
+            return undefined;
           });
         };
-        const replica = this.replicaAt(address);
         later(() => {
-          if (!this.reaches(caller, replica)) return;
+          if (!this.sends(caller, replica)) return lost();
           const { process } = replica;
           if (!process) return answer(() => reject(rpcError(Code.Unavailable, REFUSED)));
+          // The kernel of a killed process closes its connections.
+          const forget = process.onEnd(() => answer(() => reject(rpcError(Code.Unavailable, CLOSED))));
           process.clock.whenRunning(() => {
             process.call(method, request, caller.epoch).then(
               (response) => {
+                forget();
+                if (this.comparesNothing && 'hashes' in response) (response.hashes as Buffer).fill(0);
                 if (process.isAlive) answer(() => resolve(response));
               },
               (error: unknown) => {
+                forget();
                 if (process.isAlive)
                   answer(() => reject(error instanceof Error ? rpcError(codeOf(error), detailsOf(error)) : error));
               },
@@ -149,6 +191,7 @@ export class SimCluster {
     this.log(`power of ${node.name} is cut`);
     for (const replica of this.replicas) if (replica.node === node) replica.kill();
     node.disk.cutPower();
+    node.notes.clear();
     node.isUp = false;
   }
 }

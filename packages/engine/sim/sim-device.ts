@@ -10,7 +10,7 @@ import type { ProcessClock } from './sim-time.ts';
 
 export const BLOCK_BYTES = 4096;
 /** What a disk writes whole. */
-const SECTOR_BYTES = 512;
+export const SECTOR_BYTES = 512;
 export const SECTORS = BLOCK_BYTES / SECTOR_BYTES;
 const OPERATIONS_MAX = 16;
 const RUN_BLOCKS_MAX = 4;
@@ -84,8 +84,9 @@ export class SimDevice implements CompletionSink {
     return this.running.size;
   }
 
-  get isServed(): boolean {
-    return this.target !== null;
+  /** False for an engine that another one has replaced. */
+  isServedBy(target: BlockTarget): boolean {
+    return this.target === target;
   }
 
   /** One more random operation, if there is room. */

@@ -20,6 +20,7 @@ import {
   type LockKind,
 } from '../src/io/disk.ts';
 import type { Random } from '../src/membership/random.ts';
+import type { FaultCount } from './fault-count.ts';
 import type { ProcessClock } from './sim-time.ts';
 
 const BLOCK = 4096;
@@ -49,22 +50,26 @@ export type Failing = 'nothing' | 'reads' | 'writes' | 'syncs' | 'all';
 
 /** The disk of one node; survives its processes. */
 export class SimDisk {
+  readonly faults: FaultCount;
   private readonly random: Random;
   private readonly folders = new Map<string, DiskFolder>();
   isFull = false;
   /** what it answers with EIO, now and then */
   failing: Failing = 'nothing';
-  /** a build whose fdatasync does nothing: the canary that checks must find */
+  /** a build whose fdatasync of data does nothing: the canary that checks must find */
   ignoresSync = false;
   /** a build that takes unwritten extents of a head for data: a canary, too */
   hidesUnwritten = false;
+  /** a build that answers some writes without writing: a canary */
+  losesWrites = false;
   private ticks = 1;
   private inodes = 1;
   /** when the journal was written last */
   private committedAt = 1;
 
-  constructor(random: Random) {
+  constructor(random: Random, faults: FaultCount) {
     this.random = random;
+    this.faults = faults;
   }
 
   folder(path: string): DiskFolder {
@@ -90,7 +95,19 @@ export class SimDisk {
   /** Throws EIO if this operation is among those that fail, by chance. */
   assertWorks(operation: 'read' | 'write' | 'sync', name: string): void {
     const isAffected = this.failing === 'all' || this.failing === `${operation}s`;
-    if (isAffected && this.random.chance(0.5)) throw new DiskError(operation, name, 'EIO', 'input/output error');
+    if (!isAffected || !this.random.chance(0.5)) return;
+    this.faults.diskErrors++;
+    throw new DiskError(operation, name, 'EIO', 'input/output error');
+  }
+
+  loses(): boolean {
+    return this.losesWrites && this.random.chance(0.01);
+  }
+
+  assertRoom(operation: string, name: string): void {
+    if (!this.isFull) return;
+    this.faults.diskErrors++;
+    throw new DiskError(operation, name, 'ENOSPC', 'no space left on device');
   }
 
   /** A sync of anything: the file system's own records are on the disk. */
@@ -140,7 +157,6 @@ export class DiskFolder {
   }
 
   sync(): void {
-    if (this.disk.ignoresSync) return;
     this.disk.commit();
     this.syncedNames = new Map(this.names);
     this.changes = [];
@@ -151,13 +167,26 @@ export class DiskFolder {
     for (const apply of this.changes.slice(0, kept)) apply(this.syncedNames);
     this.changes = [];
     this.names = new Map(this.syncedNames);
-    for (const inode of new Set(this.names.values())) lose(inode, random, happenedUntil);
+    for (const inode of new Set(this.names.values())) {
+      this.disk.faults.lostBlocks += inode.dirty.size;
+      lose(inode, random, happenedUntil);
+    }
   }
 
   /** A copy for another node, as a file transfer makes it. */
   bytesOf(name: string): { content: Buffer; blocks: Set<number> } | null {
     const inode = this.names.get(name);
     return inode ? { content: Buffer.from(inode.live), blocks: new Set(inode.blocks) } : null;
+  }
+
+  /** One bit of what a file holds becomes another. */
+  rot(name: string, random: Random): void {
+    const inode = this.names.get(name);
+    if (!inode || inode.blocks.size === 0) return;
+    const at = random.pick([...inode.blocks]) * BLOCK + random.below(BLOCK);
+    for (const content of [inode.live, inode.synced]) {
+      if (at < content.length) content[at] = (content[at] ?? 0) ^ 1;
+    }
   }
 
   /** Puts a transferred file in place; nothing of it is synced. */
@@ -267,7 +296,7 @@ export class SimFolder implements Folder {
 
   async writeSmall(name: string, content: Buffer): Promise<void> {
     await this.wait();
-    this.assertRoom('write', name);
+    this.on.disk.assertRoom('write', name);
     this.on.disk.assertWorks('write', name);
     const existing = this.on.names.get(name);
     const inode = existing ?? this.on.disk.newInode(0);
@@ -283,7 +312,7 @@ export class SimFolder implements Folder {
 
   async create(name: string, sizeBytes: number): Promise<DataFile> {
     await this.wait();
-    this.assertRoom('create', name);
+    this.on.disk.assertRoom('create', name);
     const inode = this.on.disk.newInode(sizeBytes);
     this.on.change((names) => names.set(name, inode));
     return this.openInode(name, inode);
@@ -341,12 +370,8 @@ export class SimFolder implements Folder {
     return Promise.resolve({ release });
   }
 
-  private assertRoom(operation: string, name: string): void {
-    if (this.on.disk.isFull) throw new DiskError(operation, name, 'ENOSPC', 'no space left on device');
-  }
-
   private syncInode(name: string, inode: Inode): void {
-    if (this.on.disk.ignoresSync) return;
+    if (this.on.disk.ignoresSync && name.endsWith('.img')) return;
     try {
       this.on.disk.assertWorks('sync', name);
     } catch (error) {
@@ -384,6 +409,26 @@ function syncInode(inode: Inode): void {
   }
   inode.dirty = new Set();
   inode.dropped = new Map();
+}
+
+/**
+ * Blocks that count as clean are read from the disk again: for those of a failed sync that is what was there before. What was freed or
+ * zeroed is in the file system's own records, not in the cache, and goes to the disk with them.
+ */
+function dropCache(inode: Inode): void {
+  const { live, synced, blocks, unwritten, dirty, dropped } = inode;
+  for (let block = 0; block * BLOCK < live.length; block++) {
+    if (dirty.has(block)) continue;
+    if (dropped.has(block)) {
+      dirty.add(block);
+      continue;
+    }
+    const [start, end] = [block * BLOCK, Math.min((block + 1) * BLOCK, live.length)];
+    live.fill(0, start, end);
+    if (start < synced.length) synced.copy(live, start, start, Math.min(end, synced.length));
+    setMember(blocks, block, inode.syncedBlocks.has(block));
+    setMember(unwritten, block, inode.syncedUnwritten.has(block));
+  }
 }
 
 function setMember(set: Set<number>, member: number, isIn: boolean): void {
@@ -460,12 +505,13 @@ class SimFile implements DataFile {
 
   write(from: Buffer, at: number, length: number, offset: number): void {
     this.bytesWritten = 0;
-    if (this.disk.isFull) throw new DiskError('write', this.name, 'ENOSPC', 'no space left on device');
+    this.disk.assertRoom('write', this.name);
     this.disk.assertWorks('write', this.name);
+    this.bytesWritten = length;
+    if (this.disk.loses()) return;
     this.grow(offset + length);
     from.copy(this.inode.live, offset, at, at + length);
     this.mark(offset, length);
-    this.bytesWritten = length;
   }
 
   writeJoined(pieces: readonly Buffer[], length: number, offset: number): void {
@@ -524,6 +570,11 @@ class SimFile implements DataFile {
   }
 
   startWriteback(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  dropCache(): Promise<void> {
+    dropCache(this.inode);
     return Promise.resolve();
   }
 

@@ -27,6 +27,9 @@ export class SimEngine implements Caller {
   readonly node: SimNode;
   readonly epoch: number;
   readonly cutFrom = new Set<SimNode>();
+  readonly muteTo = new Set<SimNode>();
+  readonly deafTo = new Set<SimNode>();
+  readonly slowTo = new Map<SimNode, number>();
   readonly links = new Set<SimLink>();
   readonly engine: VolumeEngine;
   readonly context: VolumeContext;
@@ -36,7 +39,7 @@ export class SimEngine implements Caller {
 
   constructor(options: SimEngineOptions) {
     const { cluster, node, epoch, device, log, violation } = options;
-    this.clock = new ProcessClock(cluster.time);
+    this.clock = new ProcessClock(cluster.time, node.wall);
     this.node = node;
     this.epoch = epoch;
     this.device = device;
@@ -84,7 +87,7 @@ export class SimEngine implements Caller {
           expand: () => Promise.resolve(),
           close: () => {
             this.isFrontendOpen = false;
-            device.lose();
+            if (device.isServedBy(this.context.core)) device.lose();
             return Promise.resolve();
           },
         });
@@ -107,7 +110,15 @@ export class SimEngine implements Caller {
     if (!this.isAlive) return;
     this.clock.kill();
     for (const link of this.links) link.abandon(isPowerCut);
-    if (this.isFrontendOpen) this.device.detach();
+    if (this.device.isServedBy(this.context.core)) this.device.detach();
     this.isFrontendOpen = false;
+  }
+
+  /** The network is whole again. */
+  reconnect(): void {
+    this.cutFrom.clear();
+    this.muteTo.clear();
+    this.deafTo.clear();
+    this.slowTo.clear();
   }
 }

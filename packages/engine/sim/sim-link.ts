@@ -15,6 +15,7 @@ import {
 import { ReplyParser, type ReplySink } from '../src/controller/core/reply-parser.ts';
 import type { AnswerSink } from '../src/replica/answer-buffer.ts';
 import type { DataConnection } from '../src/replica/data-connection.ts';
+import type { FaultCount } from './fault-count.ts';
 import type { ReplicaProcess } from './sim-node.ts';
 import type { ProcessClock } from './sim-time.ts';
 
@@ -28,9 +29,11 @@ export interface SimLinkOptions {
   readonly engine: ProcessClock;
   readonly epoch: number;
   readonly random: Random;
-  readonly delayMsMax: number;
-  /** packets pass in both directions at this moment */
-  readonly isConnected: () => boolean;
+  readonly delayMsMax: () => number;
+  /** packets to the replica, and from it, pass at this moment */
+  readonly sends: () => boolean;
+  readonly hears: () => boolean;
+  readonly faults: FaultCount;
 }
 
 export class SimLink implements MemberLink, ReplySink, AnswerSink {
@@ -51,6 +54,8 @@ export class SimLink implements MemberLink, ReplySink, AnswerSink {
   private readonly outbound: (Buffer | 'end')[] = [];
   /** on the way to the engine */
   private readonly inbound: (Buffer | 'end')[] = [];
+  /** the replica has seen the end */
+  private isEnded = false;
   /** the replica takes nothing at the moment */
   private isPaused = false;
   private quietSinceMs: number;
@@ -128,6 +133,17 @@ export class SimLink implements MemberLink, ReplySink, AnswerSink {
     else this.enqueue('end');
   }
 
+  /** The network breaks the connection: of what is on the way a prefix arrives, in each direction. */
+  reset(): void {
+    if (this.isClosed) return;
+    const { random, faults } = this.options;
+    faults.lostConnections++;
+    loseTail(this.outbound, random);
+    loseTail(this.inbound, random);
+    this.enqueue('end');
+    this.answer('end');
+  }
+
   onAnswer(seq: number, answer: Answer, text: string): void {
     if ((seq & SEQ_SLOT_MASK) !== 0) {
       this.hasAnswers = true;
@@ -172,7 +188,7 @@ export class SimLink implements MemberLink, ReplySink, AnswerSink {
   }
 
   private delay(): number {
-    return this.options.random.next() * this.options.delayMsMax;
+    return this.options.random.next() * this.options.delayMsMax();
   }
 
   private toReplica(bytes: Buffer): void {
@@ -180,6 +196,7 @@ export class SimLink implements MemberLink, ReplySink, AnswerSink {
   }
 
   private enqueue(bytes: Buffer | 'end'): void {
+    if (this.isEnded) return;
     this.outbound.push(bytes);
     if (this.outbound.length === 1) this.scheduleDelivery(this.delay());
   }
@@ -193,9 +210,13 @@ export class SimLink implements MemberLink, ReplySink, AnswerSink {
     if (this.isPaused) return;
     const [bytes] = this.outbound;
     if (bytes === undefined) return;
-    if (!this.options.isConnected()) return this.scheduleDelivery(RETRANSMIT_MS);
+    if (!this.options.sends()) return this.scheduleDelivery(RETRANSMIT_MS);
     this.outbound.shift();
-    if (bytes === 'end') return this.options.process.disconnect(this.connection);
+    if (bytes === 'end') {
+      this.isEnded = true;
+      this.outbound.length = 0;
+      return this.options.process.disconnect(this.connection);
+    }
     const count = bytes.copy(this.receive, 0, 0, Math.min(bytes.length, this.receive.length));
     if (count < bytes.length) this.outbound.unshift(bytes.subarray(count));
     this.isPaused = !this.connection.onChunk(count);
@@ -234,7 +255,7 @@ export class SimLink implements MemberLink, ReplySink, AnswerSink {
   private answersArrive(): void {
     const [bytes] = this.inbound;
     if (bytes === undefined || this.isClosed) return;
-    if (!this.options.isConnected()) return this.scheduleAnswer(RETRANSMIT_MS);
+    if (!this.options.hears()) return this.scheduleAnswer(RETRANSMIT_MS);
     this.inbound.shift();
     if (bytes === 'end') return this.fail({ reason: 'connection-lost', detail: 'connection closed' });
     this.take(bytes);
@@ -251,4 +272,12 @@ export class SimLink implements MemberLink, ReplySink, AnswerSink {
     }
     this.events?.answersEnd();
   }
+}
+
+/** Keeps a prefix of what is queued, which may end within a frame. */
+function loseTail(queue: (Buffer | 'end')[], random: Random): void {
+  const kept = random.below(queue.length + 1);
+  const [torn] = queue.splice(kept);
+  const length = torn instanceof Buffer ? random.below(torn.length + 1) : 0;
+  if (torn instanceof Buffer && length > 0) queue.push(torn.subarray(0, length));
 }

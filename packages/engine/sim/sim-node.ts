@@ -6,25 +6,30 @@ import { serviceDefinition } from '@longhorn/shared-types/grpc/service';
 import type { ServiceHandlers } from '@longhorn/shared-types/grpc/server';
 import type { Random } from '../src/membership/random.ts';
 import type { AnswerSink } from '../src/replica/answer-buffer.ts';
+import { FAULT_EXIT_MS } from '../src/limits.ts';
 import { DataConnection } from '../src/replica/data-connection.ts';
 import { ReplicaIo } from '../src/replica/replica-io.ts';
 import { ReplicaServer } from '../src/replica/replica-server.ts';
 import { replicaHandlers } from '../src/replica/replica-service.ts';
+import type { FaultCount } from './fault-count.ts';
 import { SimDisk, SimFolder } from './sim-disk.ts';
-import { ProcessClock, type SimTime } from './sim-time.ts';
+import { ProcessClock, type SimTime, type WallClock } from './sim-time.ts';
 
 const RECEIVE_BYTES = 64 << 10;
 
 export class SimNode {
   readonly name: string;
   readonly disk: SimDisk;
+  readonly wall: WallClock = { shiftMs: 0 };
+  /** folders of replicas whose sync failed since the node was started */
+  readonly notes = new Set<string>();
   isUp = true;
   bootId: string;
   private boots = 1;
 
-  constructor(name: string, random: Random) {
+  constructor(name: string, random: Random, faults: FaultCount) {
     this.name = name;
-    this.disk = new SimDisk(random);
+    this.disk = new SimDisk(random, faults);
     this.bootId = `${name}-boot-1`;
   }
 
@@ -51,6 +56,8 @@ export class SimReplica {
   readonly node: SimNode;
   readonly folderPath: string;
   process: ReplicaProcess | null = null;
+  /** a build that serves engines of every epoch: a canary */
+  ignoresEpochs = false;
   private readonly options: SimReplicaOptions;
 
   constructor(options: SimReplicaOptions) {
@@ -63,8 +70,9 @@ export class SimReplica {
   /** Starts the process; resolves when it serves. */
   async start(): Promise<void> {
     if (this.process || !this.node.isUp) return;
-    const started = await ReplicaProcess.start(this.options, this.folderPath, this.node.bootId);
+    const started = await ReplicaProcess.start(this.options, this.folderPath, this.node.bootId, () => this.kill());
     this.process = started;
+    if (this.ignoresEpochs) started.ignoreEpochs();
   }
 
   kill(): void {
@@ -86,7 +94,9 @@ export class ReplicaProcess {
   readonly server: ReplicaServer;
   private readonly handlers: Handlers;
   private readonly connections = new Map<DataConnection, AnswerSink>();
+  private readonly ends = new Set<() => void>();
   private nextId = 1;
+  private ignoresEpochs = false;
 
   private constructor(clock: ProcessClock, server: ReplicaServer, handlers: Handlers) {
     this.clock = clock;
@@ -94,10 +104,17 @@ export class ReplicaProcess {
     this.handlers = handlers;
   }
 
-  static async start(options: SimReplicaOptions, folderPath: string, bootId: string): Promise<ReplicaProcess> {
-    const clock = new ProcessClock(options.time);
+  /** `onEnd`: the process ends by itself. */
+  static async start(
+    options: SimReplicaOptions,
+    folderPath: string,
+    bootId: string,
+    onEnd: () => void,
+  ): Promise<ReplicaProcess> {
+    const clock = new ProcessClock(options.time, options.node.wall);
     const folder = new SimFolder(folderPath, options.node.disk.folder(folderPath), clock, options.random);
     const io = new ReplicaIo(clock);
+    const { notes } = options.node;
     let started: ReplicaProcess | null = null;
     const server = await ReplicaServer.start({
       folder,
@@ -113,6 +130,14 @@ export class ReplicaProcess {
       isUnmapMarking: false,
       holder: options.name,
       fence: (epoch) => started?.fence(epoch),
+      failureNote: {
+        isThere: () => notes.has(folderPath),
+        write: () => void notes.add(folderPath),
+        remove: () => void notes.delete(folderPath),
+      },
+      onFault: () => {
+        clock.after(FAULT_EXIT_MS, onEnd);
+      },
       log: (text) => options.log(`${options.name}: ${text}`),
     });
     await server.create(options.sizeBytes);
@@ -128,8 +153,16 @@ export class ReplicaProcess {
     return this.clock.isAlive;
   }
 
+  /** Calls it when the process ends; the returned function takes that back. */
+  onEnd(run: () => void): () => void {
+    this.ends.add(run);
+    return () => this.ends.delete(run);
+  }
+
   kill(): void {
     this.clock.kill();
+    for (const run of this.ends) run();
+    this.ends.clear();
     this.server.io.stop();
     for (const [connection, sink] of this.connections) {
       connection.close();
@@ -143,7 +176,15 @@ export class ReplicaProcess {
     const receive = Buffer.alloc(RECEIVE_BYTES);
     const connection: DataConnection = new DataConnection(this.nextId++, this.server.io, receive, sink);
     this.connections.set(connection, sink);
+    if (this.ignoresEpochs) {
+      Object.defineProperty(connection, 'epoch', { get: () => this.server.io.epoch, set: ignored });
+    }
     return { receive, connection };
+  }
+
+  /** From now on every engine counts as the one that it was opened by. */
+  ignoreEpochs(): void {
+    this.ignoresEpochs = true;
   }
 
   disconnect(connection: DataConnection): void {
@@ -152,6 +193,7 @@ export class ReplicaProcess {
   }
 
   private fence(epoch: number): void {
+    if (this.ignoresEpochs) return;
     for (const [connection, sink] of this.connections) {
       if (connection.epoch >= epoch) continue;
       this.disconnect(connection);
@@ -164,9 +206,17 @@ export class ReplicaProcess {
     const definition = serviceDefinition(ReplicaService)[method];
     if (!definition) throw rpcError(Code.Unimplemented, `method ${method} not implemented`);
     const handler = this.handlers[method] as (request: object, context: object) => Promise<object> | object;
-    const context = { signal: new AbortController().signal, metadata: identityMetadata({ epoch }), peer: 'sim' };
+    const context = {
+      signal: new AbortController().signal,
+      metadata: identityMetadata({ epoch: this.ignoresEpochs ? Math.max(epoch, this.server.io.epoch) : epoch }),
+      peer: 'sim',
+    };
     const received = definition.requestDeserialize(definition.requestSerialize(request)) as object;
     const answer = await handler(received, context);
     return definition.responseDeserialize(definition.responseSerialize(answer)) as object;
   }
+}
+
+function ignored(): void {
+  // A canary has no epochs.
 }

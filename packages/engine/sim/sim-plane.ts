@@ -5,11 +5,14 @@
 import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
 import { asBase, compareGenerations, type MembershipRecord } from '../src/membership/record.ts';
 import { addressOf, type SimCluster } from './sim-cluster.ts';
-import type { SimDevice } from './sim-device.ts';
+import { BLOCK_BYTES, type SimDevice } from './sim-device.ts';
 import { SimEngine } from './sim-engine.ts';
+import { FormerEngine } from './sim-former-engine.ts';
 import type { SimNode, SimReplica } from './sim-node.ts';
 
 const STEP_MS = 500;
+/** Of a copied file. */
+const ROT_CHANCE = 0.02;
 
 export interface PlaneOptions {
   readonly cluster: SimCluster;
@@ -30,10 +33,18 @@ export class SimPlane {
   /** false: the volume is detached */
   isAttached = true;
   restartsReplicas = true;
+  /** false: copies rot */
+  copiesAreSound = false;
   rebuilds = true;
   rebuilt = 0;
   private readonly options: PlaneOptions;
+  /** engines that were replaced while they lived */
+  readonly former: FormerEngine[] = [];
   private rebuildingFor: SimEngine | null = null;
+  /** replicas that a rebuild copies to: they refuse another one */
+  private readonly filling = new Set<SimReplica>();
+  /** replicas whose snapshots may have rotted where nobody looks but `snapshot hash` */
+  readonly rotten = new Set<SimReplica>();
 
   constructor(options: PlaneOptions, node: SimNode) {
     this.options = options;
@@ -74,6 +85,31 @@ export class SimPlane {
   attach(node: SimNode): void {
     this.node = node;
     this.isAttached = true;
+  }
+
+  /** The engine's node is taken for dead: the volume is started on another one, and the engine lives on. */
+  replaceEngine(node: SimNode): void {
+    const { engine } = this;
+    const { device, cluster, sizeBytes, violation } = this.options;
+    if (!engine) throw new Error('there is no engine to replace');
+    device.lose();
+    this.node = node;
+    this.startEngine();
+    const { engine: next } = this;
+    let isReplaced = false;
+    this.former.push(
+      new FormerEngine({
+        engine,
+        random: cluster.random,
+        blocks: sizeBytes / BLOCK_BYTES,
+        isReplaced: () => {
+          isReplaced ||= next?.isServing === true;
+          return isReplaced;
+        },
+        isTold: cluster.random.chance(0.5),
+        violation,
+      }),
+    );
   }
 
   private step(): void {
@@ -147,7 +183,12 @@ export class SimPlane {
     if (this.rebuildingFor === engine) return;
     const wanted = this.options.cluster.replicas.find((replica) => {
       const entry = engine.context.replicas.get(addressOf(replica));
-      return replica.process && engine.node.isUp && (!entry || entry.stage === 'out' || entry.stage === 'joining');
+      return (
+        replica.process &&
+        !this.filling.has(replica) &&
+        engine.node.isUp &&
+        (!entry || entry.stage === 'out' || entry.stage === 'joining')
+      );
     });
     if (!wanted) return;
     this.rebuildingFor = engine;
@@ -172,7 +213,7 @@ export class SimPlane {
     if (reason.includes('nothing was changed') && !isMember) replica.wipe();
   }
 
-  private async rebuild({ engine, clock, context, epoch }: SimEngine, target: SimReplica): Promise<void> {
+  private async rebuild({ engine, context, epoch }: SimEngine, target: SimReplica): Promise<void> {
     const address = addressOf(target);
     await engine.removeReplica(address);
     await engine.createReplica(address, true, 'WO');
@@ -182,17 +223,50 @@ export class SimPlane {
     const source = context.replicas.inStage('reading')[0];
     if (!source) throw new Error('no source');
     const from = this.options.cluster.replicaAt(source.address);
-    for (const { from_file_name: name } of await engine.prepareRebuild(address)) {
-      await clock.pause(1 + this.options.cluster.random.below(5));
-      if (!from.node.isUp || !target.node.isUp) throw new Error('the copy was interrupted');
-      const file = from.node.disk.folder(from.folderPath).bytesOf(name);
-      if (!file) throw new Error(`${name} vanished`);
-      target.node.disk.folder(target.folderPath).receive(name, file.content, file.blocks);
-    }
+    const files = await engine.prepareRebuild(address);
+    await this.copy(
+      files.map((file) => file.from_file_name),
+      from,
+      target,
+    );
     await calls.ReplicaReload({});
     await calls.ReplicaSync({});
     await engine.verifyRebuild(address);
     await calls.RebuildingSet({ rebuilding: false });
     this.options.log(`plane: engine ${epoch} admitted ${target.name}`);
+  }
+
+  /** Now and then one bit of a copy is another: the comparison before RW must find what of it the volume shows. */
+  private rot(content: Buffer, name: string, target: SimReplica): void {
+    const { cluster, log } = this.options;
+    if (this.copiesAreSound || content.length === 0 || !cluster.random.chance(ROT_CHANCE)) return;
+    cluster.faults.blows++;
+    const at = cluster.random.below(content.length);
+    content[at] = (content[at] ?? 0) ^ (1 << cluster.random.below(8));
+    this.rotten.add(target);
+    log(`plane: byte ${at} of ${name} on ${target.name} has rotted`);
+  }
+
+  /** The target's sync agent fetches the files; it goes on when the engine dies. */
+  private async copy(names: readonly string[], from: SimReplica, target: SimReplica): Promise<void> {
+    const { time, random } = this.options.cluster;
+    const { process } = target;
+    this.filling.add(target);
+    // What has rotted unseen is copied on.
+    if (this.rotten.has(from)) this.rotten.add(target);
+    try {
+      for (const name of names) {
+        await new Promise<void>((resolve) => {
+          time.at(1 + random.below(5), resolve);
+        });
+        if (!from.node.isUp || target.process !== process) throw new Error('the copy was interrupted');
+        const file = from.node.disk.folder(from.folderPath).bytesOf(name);
+        if (!file) throw new Error(`${name} vanished`);
+        if (name.endsWith('.img')) this.rot(file.content, name, target);
+        target.node.disk.folder(target.folderPath).receive(name, file.content, file.blocks);
+      }
+    } finally {
+      this.filling.delete(target);
+    }
   }
 }

@@ -97,15 +97,22 @@ async function drain(): Promise<void> {
   }
 }
 
+/** The wall clock of a node: how far it is set off. */
+export interface WallClock {
+  shiftMs: number;
+}
+
 /** The clocks of one process: nothing fires after its death. */
 export class ProcessClock implements ControlClock, CoreClock, ReplicaClock {
   private readonly time: SimTime;
+  private readonly wall: WallClock;
   private isDead = false;
   /** while stopped (SIGSTOP), what is due waits here */
   private stopped: (() => void)[] | null = null;
 
-  constructor(time: SimTime) {
+  constructor(time: SimTime, wall: WallClock = { shiftMs: 0 }) {
     this.time = time;
+    this.wall = wall;
   }
 
   get isAlive(): boolean {
@@ -143,7 +150,7 @@ export class ProcessClock implements ControlClock, CoreClock, ReplicaClock {
   }
 
   date(): Date {
-    return new Date(WALL_START_MS + this.time.nowMs());
+    return new Date(WALL_START_MS + this.time.nowMs() + this.wall.shiftMs);
   }
 
   now(): Date {

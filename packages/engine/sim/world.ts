@@ -9,8 +9,10 @@ import { DeviceChecker } from './checker.ts';
 import { SimCluster } from './sim-cluster.ts';
 import { BLOCK_BYTES, SECTORS, SimDevice } from './sim-device.ts';
 import type { SimNode, SimReplica } from './sim-node.ts';
+import type { SimEngine } from './sim-engine.ts';
 import { SimPlane } from './sim-plane.ts';
 import { SimTime } from './sim-time.ts';
+import { SnapshotChecker, snapshotOf } from './snapshot-checker.ts';
 
 /** Eight regions of 64 KiB. */
 export const VOLUME_BLOCKS = 128;
@@ -36,8 +38,7 @@ export class World {
   readonly device: SimDevice;
   readonly plane: SimPlane;
   readonly history: string[] = [];
-  /** what went wrong on purpose */
-  faults = 0;
+  readonly snapshots: SnapshotChecker;
   private readonly broken: string[] = [];
   private isUserActive = true;
 
@@ -46,9 +47,7 @@ export class World {
     const log = (text: string): void => {
       this.history.push(`${Math.round(this.time.nowMs())} ${text}`);
     };
-    const violation = (text: string): void => {
-      this.broken.push(text);
-    };
+    this.snapshots = new SnapshotChecker(this.time, this.random);
     this.cluster = new SimCluster(this.time, this.random, nodes, replicas, VOLUME_BYTES, log);
     this.device = new SimDevice(this.checker, this.random, VOLUME_BLOCKS);
     const options = {
@@ -57,7 +56,7 @@ export class World {
       sizeBytes: VOLUME_BYTES,
       ioHoldTimeoutMs,
       log,
-      violation,
+      violation: (text: string) => this.violation(text),
     };
     this.plane = new SimPlane(options, this.node(0));
     this.plane.run();
@@ -77,7 +76,7 @@ export class World {
   }
 
   fault(text: string): void {
-    this.faults++;
+    this.cluster.faults.blows++;
     this.note(text);
   }
 
@@ -85,8 +84,12 @@ export class World {
     this.history.push(`${Math.round(this.time.nowMs())} -- ${text}`);
   }
 
+  violation(text: string): void {
+    this.broken.push(text);
+  }
+
   violations(): string[] {
-    return [...this.broken, ...this.checker.violations];
+    return [...this.broken, ...this.checker.violations, ...this.snapshots.violations];
   }
 
   /** Lets the world run; throws when something was violated. */
@@ -126,13 +129,27 @@ export class World {
   }
 
   cutPower(node: SimNode): void {
-    const { engine } = this.plane;
-    this.faults++;
+    const { engine, former } = this.plane;
+    this.cluster.faults.blows++;
     this.cluster.cutPower(node);
+    for (const { engine: old } of former) if (old.node === node) old.kill(true);
     if (engine?.node === node) {
       engine.kill(true);
       this.device.lose();
     }
+  }
+
+  /** Marks a layer of a replica that runs as removed: what it holds may be freed from now on. */
+  async markRemoved({ process, name }: SimReplica, layer: string): Promise<void> {
+    if (!process) throw new Error(`${name} does not run`);
+    this.snapshots.willBeRemoved(snapshotOf(layer) ?? '');
+    await process.server.markRemoved(layer);
+  }
+
+  /** The engines that live, the current one first. */
+  engines(): SimEngine[] {
+    const { engine, former } = this.plane;
+    return [...(engine ? [engine] : []), ...former.map((one) => one.engine)].filter(({ isAlive }) => isAlive);
   }
 
   isHealthy(): boolean {
@@ -147,8 +164,9 @@ export class World {
     this.plane.isUp = true;
     this.plane.isAttached = true;
     this.plane.restartsReplicas = true;
+    this.plane.copiesAreSound = true;
     this.plane.rebuilds = true;
-    this.plane.engine?.cutFrom.clear();
+    for (const engine of this.engines()) engine.reconnect();
     for (const node of this.cluster.nodes) {
       node.powerOn();
       node.disk.isFull = false;
@@ -165,6 +183,9 @@ export class World {
       if (!(await this.until(() => this.device.inFlight === 0, 60_000))) this.fail('reads do not end');
     }
     await this.compareReplicas();
+    for (const replica of this.cluster.replicas) {
+      if (!this.plane.rotten.has(replica)) await this.wait(this.snapshots.check(replica));
+    }
   }
 
   private async compareReplicas(): Promise<void> {

@@ -99,6 +99,8 @@ export const COPY_PIECES_IN_FLIGHT = 8;
 export const COPY_RANGES_MAX = COPY_PIECE_BYTES / BLOCK_BYTES;
 /** The receiver of a file ends after this long without a request. */
 export const RECEIVER_IDLE_MS = 90_000;
+/** A replica that has failed ends its process after this long. */
+export const FAULT_EXIT_MS = 1000;
 /** How long a sender tries to reach a receiver. */
 export const RECEIVER_CONNECT_MS = 120_000;
 export const RECEIVER_RETRY_MS = 1000;

@@ -1,5 +1,5 @@
 /** The engine and its replicas as processes: what a kill, a stop, a rebuild and a new engine do to a client's I/O. */
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createClient } from '@longhorn/shared-types/grpc/client';
 import { ControllerService, ReplicaService, SyncAgentService } from '@longhorn/shared-types/generated/ptypes';
@@ -108,6 +108,35 @@ describe('an engine and three replicas as processes', { timeout: 120_000 }, () =
     expect(await next.read((2 << 20) + 49 * 65_536, 65_536)).toEqual(pattern(49));
     expect(await contents()).toEqual(before);
     expect(await world.endEngine()).toBe(0);
+  });
+
+  it('goes on without a replica that has failed, which ends with the reason and serves again as another process', async () => {
+    for (const index of [0, 1, 2]) world.startReplica(index);
+    for (const index of [0, 1, 2]) await untilReplica(index);
+    world.startEngine(1, FIRST, [0, 1, 2], '');
+    await world.until(['io-status'], isServing);
+    for (const name of ['one', 'two']) await world.longhorn('snapshots', 'create', name);
+    await world.longhorn('snapshots', 'revert', 'one');
+    await world.longhorn('frontend', 'start', 'nbd');
+    const nbd = await client();
+    await nbd.write(0, pattern(0x11));
+
+    const file = join(world.folder, 'r2', 'volume-snap-two.img');
+    renameSync(file, `${file}.away`);
+    const replica = createClient(ReplicaService, world.address(2), { timeoutMs: 1000 });
+    await replica.ReplicaGet({}).finally(() => replica.close());
+    expect(await world.replicaEnds(2)).toBe(1);
+    expect(world.logs('r2')).toContain('replica failed: ');
+    expect(world.logs('r2')).toMatch(/Error running replica command.*volume-snap-two\.img is gone/);
+    await nbd.write(65_536, pattern(0x22));
+
+    renameSync(`${file}.away`, file);
+    world.startReplica(2);
+    await untilReplica(2);
+    await world.longhorn('rm-replica', world.address(2));
+    await world.longhorn('add-replica', '--size', '64m', '--current-size', '64m', world.address(2));
+    expect(await world.longhorn('ls-replica')).toSatisfy(hasThreeRw);
+    expect(new Set(await contents()).size).toBe(1);
   });
 
   it('goes on within ten seconds without a stopped replica, and holds I/O for the word of the control plane on the last one', async () => {

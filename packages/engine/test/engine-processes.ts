@@ -130,6 +130,13 @@ export class EngineProcesses {
     this.replicas.get(index)?.kill(signal);
   }
 
+  /** Waits until it ends by itself; its exit code. */
+  async replicaEnds(index: number): Promise<number | null> {
+    const child = this.replicas.get(index);
+    if (child && child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    return child?.exitCode ?? null;
+  }
+
   async killReplica(index: number): Promise<void> {
     await kill(this.replicas.get(index));
   }
@@ -171,8 +178,8 @@ export class EngineProcesses {
     }
   }
 
-  logs(): string {
-    return readFileSync(join(this.folder, 'engine.log'), 'utf8');
+  logs(name = 'engine'): string {
+    return readFileSync(join(this.folder, `${name}.log`), 'utf8');
   }
 
   async cleanUp(): Promise<void> {

@@ -222,6 +222,10 @@ class MemoryFile implements DataFile {
     return Promise.resolve();
   }
 
+  dropCache(): Promise<void> {
+    return Promise.resolve();
+  }
+
   async sync(): Promise<void> {
     this.disk.step();
     await Promise.resolve();

@@ -59,6 +59,8 @@ export async function startTestReplica(
     isUnmapMarking: false,
     holder: 'replica r',
     fence: () => undefined,
+    failureNote: { isThere: () => false, write: () => undefined, remove: () => undefined },
+    onFault: () => undefined,
     log: (text) => notes.push(text),
     ...overrides,
   });

@@ -6,6 +6,8 @@ export const REPLICA_TIMEOUT_MS = 8_000;
 export const REPLICA_TIMEOUT_MAX_MS = 30_000;
 /** Default of `--io-hold-timeout`. */
 export const IO_HOLD_TIMEOUT_MS = 300_000;
+/** The I/O of an engine that was replaced is held this long for the one that takes its device over. */
+export const FENCED_HOLD_MS = 10_000;
 
 /** Opening one replica (a call or a connection) when the engine starts or a replica is added. */
 export const OPEN_TIMEOUT_MS = 5_000;

@@ -5,7 +5,7 @@ import type { MembershipRecord } from '../membership/record.ts';
 import type { Backends } from './backends.ts';
 import type { ControlClock } from './control-clock.ts';
 import type { ControlLog } from './control-log.ts';
-import { OPERATIONS_QUEUED_MAX } from './control-limits.ts';
+import { FENCED_HOLD_MS, OPERATIONS_QUEUED_MAX } from './control-limits.ts';
 import type { CoreControl, MemberId } from './core/core-api.ts';
 import { IoStatus } from './io-status.ts';
 import { MembershipKeeper } from './membership-keeper.ts';
@@ -123,17 +123,28 @@ export class VolumeContext {
   fail(reason: string): void {
     if (this.io.state === 'failed') return;
     this.log.error('the volume fails all I/O', { reason });
-    this.io.set('failed', reason);
-    this.keeper?.withdraw();
+    this.end(reason);
     this.core.failAll(EIO);
-    this.memberEvents.wake();
   }
 
-  /** A replica knows a higher epoch, or the control plane said so: this engine is not the current one. */
+  /**
+   * A replica knows a higher epoch, or the control plane said so: this engine is not the current one. Its I/O is held for a while
+   * before it fails: in a live upgrade the next engine takes the device over, once this one was ended, with all that waits.
+   */
   fence(epochSeen: number, reason: string): void {
     this.highestEpochSeen = Math.max(this.highestEpochSeen, epochSeen);
-    this.fail(reason);
-    this.changed();
+    if (this.io.state === 'failed') return this.changed();
+    this.log.error('the volume does no more I/O', { reason });
+    this.end(reason);
+    this.core.hold('fenced');
+    this.clock.after(FENCED_HOLD_MS, () => this.core.failAll(EIO));
+    return this.changed();
+  }
+
+  private end(reason: string): void {
+    this.io.set('failed', reason);
+    this.keeper?.withdraw();
+    this.memberEvents.wake();
   }
 
   /** No further change of the membership makes sense. */

@@ -143,6 +143,8 @@ export class VolumeEngine {
   private followIo(): void {
     const { io, options } = this.context;
     if (this.context.stopping.signal.aborted) return;
+    // A member came back that has missed how something was settled.
+    if (io.state === 'serving' && this.context.core.doubtCount() > 0) this.settling.goOn();
     const isWanted = io.state === 'serving' || (io.state === 'failed' && options.deviceLive);
     if (!isWanted || !this.fencedStart || this.frontend.isUp() || this.isBringingUp) return;
     this.isBringingUp = true;

@@ -92,6 +92,10 @@ class UndoFile implements DataFile {
     return this.#file.startWriteback();
   }
 
+  dropCache(): Promise<void> {
+    return this.#file.dropCache();
+  }
+
   sync(): Promise<void> {
     return this.#log.sync(this.#file);
   }

@@ -74,6 +74,8 @@ export interface DataFile {
   startWriteback(): Promise<void>;
   /** Content and what is needed to read it are on stable storage. */
   sync(): Promise<void>;
+  /** What is read from now on comes from the device, except what waits to be written to it. */
+  dropCache(): Promise<void>;
   close(): Promise<void>;
 }
 

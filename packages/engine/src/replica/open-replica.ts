@@ -18,8 +18,10 @@ export interface OpenOptions {
   /** opens the backing file; null: none */
   readonly openBacking: (() => Promise<Layer>) | null;
   readonly log: (text: string) => void;
-  /** A sync failed: nobody knows what of the writes before is on the disk. */
-  readonly onSyncFailure: () => void;
+  /** A sync has failed since the host was started: the page cache may hold what the disk does not, and counts it as written. */
+  readonly isCacheSuspect: () => boolean;
+  /** It answers with errors from now on, for this reason; a failed sync: nobody knows what of the writes before is on the disk. */
+  readonly onFault: (reason: string, isSyncFailure: boolean) => void;
 }
 
 export class OpenReplica {
@@ -52,10 +54,11 @@ export class OpenReplica {
   }
 
   /** From now on every answer is an error: memory and disk may disagree. */
-  fail(reason: string): void {
+  fail(reason: string, isSyncFailure = false): void {
     if (this.fault !== null) return;
     this.fault = reason;
     this.options.log(`replica failed: ${reason}`);
+    this.options.onFault(reason, isSyncFailure);
   }
 
   /** Everything written so far is on stable storage; a failure means that nobody knows what is, so the replica is out. */
@@ -64,8 +67,7 @@ export class OpenReplica {
       if (this.fault !== null) throw new Error(this.fault);
       await this.volume.sync();
     } catch (error) {
-      if (this.fault === null) this.options.onSyncFailure();
-      this.fail(error instanceof Error ? error.message : String(error));
+      this.fail(error instanceof Error ? error.message : String(error), true);
       throw error;
     }
   }
@@ -151,10 +153,23 @@ async function settleHead({ state, log }: OpenOptions, layers: readonly Layer[],
   log(`${meta.head}: ${blocks} blocks that had a place but no content were ${what}`);
 }
 
+async function dropCaches({ folder, log }: OpenOptions, names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    const file = await openImage(folder, name);
+    try {
+      await file.dropCache();
+    } finally {
+      await file.close();
+    }
+  }
+  log(`a sync failed before: ${names.length} files are read from the disk again`);
+}
+
 /** Opens the chain of a folder, without writing anything but what finishes an interrupted operation or write. */
 export async function openReplica(options: OpenOptions, meta: VolumeMeta): Promise<OpenReplica> {
   for (const note of await finishInterrupted(options.folder, options.state, meta)) options.log(note);
   const disks = await readDisks(options.folder);
+  if (options.isCacheSuspect()) await dropCaches(options, [...disks.keys()]);
   const chain = checkedChain(options.folder, disks, meta);
   const layers = await openLayers(options, chain, meta);
   try {

@@ -241,6 +241,10 @@ export class Qcow2File implements DataFile {
   truncate(): Promise<never> {
     return Promise.reject(this.readOnly());
   }
+  dropCache(): Promise<void> {
+    return Promise.resolve();
+  }
+
   startWriteback(): Promise<void> {
     return Promise.resolve();
   }

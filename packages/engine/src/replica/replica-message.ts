@@ -18,19 +18,28 @@ export interface ReplicaNames {
 
 type Message = ProtoInput<Replica>;
 
+const GONE_LOOKS = 3;
+
 async function statDisks(replica: OpenReplica): Promise<Map<string, FileStat>> {
   const stats = new Map<string, FileStat>();
   for (const name of replica.disks.keys()) {
     const number = replica.volume.numberOf(name);
     const layer = replica.volume.layers[number - 1];
-    const stat = layer === undefined ? await replica.folder.stat(name) : layer.file.statNow();
-    if (stat === null) {
-      replica.fail(`${replica.folder.path}/${name} is gone`);
-      continue;
-    }
-    stats.set(name, stat);
+    const stat = layer === undefined ? await statUnused(replica, name) : layer.file.statNow();
+    if (stat !== null) stats.set(name, stat);
   }
   return stats;
+}
+
+/** Of a disk that no read needs; null: it was removed meanwhile. One that is gone without that puts the replica out. */
+async function statUnused(replica: OpenReplica, name: string): Promise<FileStat | null> {
+  for (let look = 1; look <= GONE_LOOKS; look++) {
+    const stat = await replica.folder.stat(name);
+    // An operation takes a file away a moment before, or after, it forgets the disk.
+    if (stat !== null || !replica.disks.has(name)) return stat;
+  }
+  replica.fail(`${replica.folder.path}/${name} is gone`);
+  return null;
 }
 
 function diskMessages(replica: OpenReplica, stats: Map<string, FileStat>): Exclude<Message['disks'], null | undefined> {

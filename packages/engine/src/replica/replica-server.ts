@@ -21,13 +21,14 @@ import {
   revertTo,
   takeSnapshot,
 } from './chain-operations.ts';
+import type { FailureNote } from './failure-note.ts';
 import { FolderClaim, givesWay, readRequest } from './folder-claim.ts';
 import { VOLUME_META, encodeDiskMeta, encodeVolumeMeta, type VolumeMeta } from './metadata.ts';
 import { openReplica, reloadReplica, type OpenOptions, type OpenReplica } from './open-replica.ts';
 import { REVISION_FILE, RevisionCounter } from './revision-counter.ts';
 import { readVolumeMeta, removeDiskFiles } from './replica-folder.ts';
 import { fencedText, type ReplicaIo } from './replica-io.ts';
-import { ReplicaState, type MembershipRecord } from './replica-state.ts';
+import { ReplicaState, SYNC_FAILED, type MembershipRecord } from './replica-state.ts';
 import {
   FIRST_HEAD,
   META_SUFFIX,
@@ -56,6 +57,10 @@ export interface ReplicaServerOptions {
   readonly holder: string;
   /** cuts the data connections of engines below an epoch */
   readonly fence: (epoch: number) => void;
+  /** that a sync failed, for the next process */
+  readonly failureNote: FailureNote;
+  /** The open replica is of no use any more, and another process may take its place: what it must know was noted. */
+  readonly onFault: (reason: string) => void;
   readonly log: (text: string) => void;
 }
 
@@ -189,7 +194,32 @@ export class ReplicaServer {
 
   /** Boot id noted with the record; another one than the host's now means that unsynced writes are lost. */
   get lastBootId(): string {
-    return this.state.bootId;
+    return this.options.failureNote.isThere() ? SYNC_FAILED : this.state.bootId;
+  }
+
+  /** A process that did not know of a failed sync would take what the kernel shows for what is on the disk. */
+  private async giveUp(reason: string, isSyncFailure: boolean): Promise<void> {
+    if (isSyncFailure && !(await this.noteSyncFailure())) return;
+    this.options.onFault(reason);
+  }
+
+  /** On the disk, and beside it as the disk may refuse; answers whether it is anywhere. */
+  private async noteSyncFailure(): Promise<boolean> {
+    const { failureNote, log } = this.options;
+    let isNoted = false;
+    try {
+      failureNote.write();
+      isNoted = true;
+    } catch (error) {
+      log(`that a sync failed could not be noted beside the disk: ${messageOf(error)}`);
+    }
+    try {
+      await this.serial(() => this.state.noteSyncFailure());
+      return true;
+    } catch (error) {
+      log(`that a sync failed could not be noted: ${messageOf(error)}`);
+      return isNoted;
+    }
   }
 
   /** Stores a record that an engine proposes; the caller has checked its generation. */
@@ -197,6 +227,7 @@ export class ReplicaServer {
     const fault = this.io.open?.fault ?? null;
     if (fault !== null) throw rpcError(Code.FailedPrecondition, fault);
     await this.state.setMembership(record, this.options.bootId);
+    this.options.failureNote.remove();
     this.storedGeneration = generationOf(record);
   }
 
@@ -308,11 +339,8 @@ export class ReplicaServer {
       regions: io.regions,
       openBacking: this.options.openBacking,
       log,
-      onSyncFailure: () => {
-        this.serial(() => this.state.noteSyncFailure()).catch((error: unknown) =>
-          log(`that a sync failed could not be noted: ${messageOf(error)}`),
-        );
-      },
+      isCacheSuspect: () => this.lastBootId === SYNC_FAILED,
+      onFault: (reason, isSyncFailure) => void this.giveUp(reason, isSyncFailure),
     };
     const { backingFilePath } = this.options;
     const replica = await openReplica(openOptions, { ...this.meta, backingFilePath });

@@ -40,7 +40,7 @@ interface StateContent {
 }
 
 /** In the place of a boot id; no host has this one. */
-const SYNC_FAILED = 'sync-failed';
+export const SYNC_FAILED = 'sync-failed';
 
 const EMPTY: StateContent = {
   epoch: 0,
@@ -265,7 +265,9 @@ export class ReplicaState {
     await this.folder.writeSmall(temporary, bytes);
     const written = await this.folder.stat(temporary);
     if (written === null) throw new Error(`${this.folder.path}/${temporary} vanished`);
-    await this.save({ pendingVolumeMeta: { inode: written.inode, sha256: digestOf(bytes) } });
+    // The one that is there may be of an attempt that failed after the rename: it goes on to count, should the next rename be lost.
+    const pendingVolumeMeta = { inode: written.inode, sha256: digestOf(bytes) };
+    await this.save({ ...(await this.identity()), pendingVolumeMeta });
     await this.folder.rename(temporary, VOLUME_META);
     await this.folder.sync();
     // Should power be lost before this is on the disk, the pending form is there and says the same.

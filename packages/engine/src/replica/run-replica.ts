@@ -1,10 +1,12 @@
 /**
  * The replica process: data server on port + 1 and on a unix socket, gRPC on the port, sync agent on port + 2.
- * Ends with 0 on SIGINT and SIGTERM after everything acknowledged is on stable storage.
+ * Ends with 0 on SIGINT and SIGTERM after everything acknowledged is on stable storage, and with an error when the replica has
+ * failed: what its memory and its disk hold may differ, so only another process can serve it again.
  */
 import { createHash } from 'node:crypto';
 import { readFile, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { ReplicaService, SyncAgentService } from '@longhorn/shared-types/generated/ptypes';
 import { bindAddress } from '@longhorn/shared-types/grpc/address';
 import { addHealthService } from '@longhorn/shared-types/grpc/health';
@@ -14,12 +16,13 @@ import { openUndoFolder } from '../fault/undo-folder.ts';
 import type { Folder } from '../io/disk.ts';
 import { openNodeFolder } from '../io/node/node-folder.ts';
 import { systemClock, type ReplicaClock } from '../io/replica-clock.ts';
-import { SECTOR_BYTES } from '../limits.ts';
+import { FAULT_EXIT_MS, SECTOR_BYTES } from '../limits.ts';
 import { SYNC_AGENT_PORT_OFFSET } from '../sync/sync-agent-address.ts';
 import { SyncAgent } from '../sync/sync-agent.ts';
 import { syncAgentHandlers } from '../sync/sync-agent-service.ts';
 import { backingLayer } from './backing-file.ts';
 import { DataServer } from './data-server.ts';
+import { failureNote } from './failure-note.ts';
 import { ReplicaIo } from './replica-io.ts';
 import { ReplicaServer } from './replica-server.ts';
 import { replicaHandlers } from './replica-service.ts';
@@ -57,6 +60,10 @@ export interface RunningReplica {
   /** 0: switched off */
   readonly syncAgentPort: number;
   readonly dataSocketPath: string;
+  /** resolves with the reason when the replica has failed */
+  readonly failed: Promise<string>;
+  /** Ends everything and syncs nothing. */
+  abandon(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -111,6 +118,10 @@ interface DataPlace {
   readonly socketPath: string;
 }
 
+function runFolderOf({ environment }: RunReplicaOptions): string {
+  return environment['LONGHORN_RUN_DIR'] ?? '/var/run/longhorn';
+}
+
 async function listenForData(options: RunReplicaOptions, data: DataServer): Promise<DataPlace> {
   const { environment } = options;
   const { host, port } = bindAddress(options.listen, environment['POD_IP'] ?? '');
@@ -123,7 +134,7 @@ async function listenForData(options: RunReplicaOptions, data: DataServer): Prom
     await data.listenUnix(join(`${root}${dataRoot}`, 'unix-domain-socket', `${options.volumeName}.sock`));
   }
   if (options.instanceName === '') return { port: dataPort, socketPath: '' };
-  const socketPath = dataSocketPath(environment['LONGHORN_RUN_DIR'] ?? '/var/run/longhorn', options.instanceName);
+  const socketPath = dataSocketPath(runFolderOf(options), options.instanceName);
   if (Buffer.byteLength(socketPath) > SOCKET_PATH_BYTES_MAX) return { port: dataPort, socketPath: '' };
   await data.listenUnix(socketPath);
   return { port: dataPort, socketPath };
@@ -133,9 +144,11 @@ interface StartedServer {
   readonly server: ReplicaServer;
   readonly data: DataServer;
   readonly folder: Folder;
+  readonly failed: Promise<string>;
 }
 
 async function startServer(options: RunReplicaOptions): Promise<StartedServer> {
+  const { promise: failed, resolve: onFault } = Promise.withResolvers<string>();
   const clock = options.clock ?? systemClock;
   const folder = await openFolder(options);
   const io = new ReplicaIo(clock);
@@ -155,10 +168,12 @@ async function startServer(options: RunReplicaOptions): Promise<StartedServer> {
     freeBytes: () => freeBytes(options.directory),
     holder: `replica ${options.instanceName === '' ? options.volumeName : options.instanceName}`,
     fence: (epoch) => data.fence(epoch),
+    failureNote: failureNote(runFolderOf(options), options.directory),
+    onFault,
     log: options.log,
   });
   if (options.sizeBytes !== null) await server.create(options.sizeBytes);
-  return { server, data, folder };
+  return { server, data, folder, failed };
 }
 
 interface StartedAgent {
@@ -211,6 +226,12 @@ export async function startReplica(options: RunReplicaOptions): Promise<RunningR
   control.add(ReplicaService, replicaHandlers(server, names));
   addHealthService(control, 'once');
   addReflection(control);
+  const abandon = async (): Promise<void> => {
+    server.io.stop();
+    await data.close();
+    await agent.stop();
+    await control.close();
+  };
   const address = bindAddress(options.listen, options.environment['POD_IP'] ?? '');
   const controlPort = await control.listen(address);
   return {
@@ -219,24 +240,30 @@ export async function startReplica(options: RunReplicaOptions): Promise<RunningR
     dataPort: place.port,
     syncAgentPort: agent.port,
     dataSocketPath: place.socketPath,
+    failed: started.failed,
+    abandon,
     stop: async () => {
       await server.syncAll();
-      server.io.stop();
-      await data.close();
-      await agent.stop();
-      await control.close();
+      await abandon();
     },
   };
 }
 
-/** Runs until SIGINT or SIGTERM; resolves to the exit code. */
+/** Runs until SIGINT or SIGTERM; resolves to the exit code. Rejects when the replica has failed. */
 export async function runReplica(options: RunReplicaOptions): Promise<number> {
   const running = await startReplica(options);
   options.log(`replica ${options.instanceName} of ${options.volumeName} listens on ${options.listen}`);
-  await new Promise<void>((resolve) => {
-    process.once('SIGINT', resolve);
-    process.once('SIGTERM', resolve);
+  const asked = new Promise<null>((resolve) => {
+    process.once('SIGINT', () => resolve(null));
+    process.once('SIGTERM', () => resolve(null));
   });
+  const failure = await Promise.race([asked, running.failed]);
+  if (failure !== null) {
+    // The engine hears of it first, in the answers that are on their way.
+    await Promise.race([asked, setTimeout(FAULT_EXIT_MS)]);
+    await running.abandon();
+    throw new Error(`replica failed: ${failure}`);
+  }
   await running.stop();
   return 0;
 }

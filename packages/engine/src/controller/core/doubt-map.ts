@@ -2,6 +2,7 @@
  * Regions in which the members may differ: after a crash with writes in flight, or where all of them ran out of space in
  * the middle of a write. One bit per region, and for each whether it is being settled.
  */
+import { addBits } from '../../membership/doubt.ts';
 import { REGION_BYTES } from './core-limits.ts';
 
 export class DoubtMap {
@@ -17,6 +18,8 @@ export class DoubtMap {
    */
   private readonly own = new Map<number, number>();
   private regions: number;
+  /** What was in doubt when a member failed that may come back; it has no part in how that is settled meanwhile. */
+  private missed: Uint8Array | null = null;
 
   constructor(sizeBytes: number) {
     this.regions = Math.ceil(sizeBytes / REGION_BYTES);
@@ -39,17 +42,12 @@ export class DoubtMap {
   }
 
   has(region: number): boolean {
-    return ((this.doubt[region >> 3] ?? 0) & (1 << (region & 7))) !== 0;
+    return isSet(this.doubt, region);
   }
 
   /** First region in doubt at or after `from`, -1 if none. */
   next(from: number): number {
-    if (this.count === 0) return -1;
-    for (let region = Math.max(0, from); region < this.regions; region++) {
-      if ((region & 7) === 0 && this.doubt[region >> 3] === 0) region += 7;
-      else if (this.has(region)) return region;
-    }
-    return -1;
+    return this.count === 0 ? -1 : firstIn(this.doubt, Math.max(0, from), this.regions);
   }
 
   /** A region that came into doubt in this process. */
@@ -58,6 +56,33 @@ export class DoubtMap {
     if (this.has(region)) return;
     this.doubt[region >> 3] = (this.doubt[region >> 3] ?? 0) | (1 << (region & 7));
     this.count++;
+  }
+
+  /** A member failed. */
+  noteMissed(): void {
+    if (this.count === 0) return;
+    const union = new Uint8Array(this.doubt.length);
+    addBits(union, this.doubt);
+    if (this.missed !== null) addBits(union, this.missed);
+    this.missed = union;
+  }
+
+  /** A member came, perhaps one of those that failed: `order` as for `addOwn`. */
+  restoreMissed(order: number): void {
+    const { missed } = this;
+    if (missed === null) return;
+    for (
+      let region = firstIn(missed, 0, this.regions);
+      region >= 0;
+      region = firstIn(missed, region + 1, this.regions)
+    ) {
+      this.addOwn(region, order);
+    }
+  }
+
+  /** None of those that failed comes back. */
+  forgetMissed(): void {
+    this.missed = null;
   }
 
   clear(region: number): void {
@@ -124,4 +149,17 @@ export class DoubtMap {
       for (let bits = byte; bits !== 0; bits &= bits - 1) this.count++;
     }
   }
+}
+
+function isSet(bitmap: Uint8Array, region: number): boolean {
+  return ((bitmap[region >> 3] ?? 0) & (1 << (region & 7))) !== 0;
+}
+
+/** First region at or after `from` whose bit is set, -1 if none. */
+function firstIn(bitmap: Uint8Array, from: number, regions: number): number {
+  for (let region = from; region < regions; region++) {
+    if ((region & 7) === 0 && bitmap[region >> 3] === 0) region += 7;
+    else if (isSet(bitmap, region)) return region;
+  }
+  return -1;
 }

@@ -35,6 +35,7 @@ export class MemberChanges {
       },
     });
     runner.members.forgetReader();
+    if (role === 'reading') runner.doubt.restoreMissed(runner.nextOrder);
     this.sendAgainTo(member);
     runner.recompute();
     runner.kick();
@@ -82,7 +83,10 @@ export class MemberChanges {
   fail(member: Member, failure: MemberFailure): void {
     const { runner } = this;
     if (!runner.members.active.includes(member)) return;
-    if (member.role === 'reading') runner.members.failed.push(member);
+    if (member.role === 'reading') {
+      runner.members.failed.push(member);
+      runner.doubt.noteMissed();
+    }
     this.drop(member);
     runner.call(() => runner.options.onMemberFailed(member.id, failure, member.role));
   }

@@ -69,7 +69,8 @@ export class OpRunner {
   private isFinishing = false;
   private isSoonAsked = false;
   private isNoSpaceTold = false;
-  private nextOrder = 1;
+  /** of the next operation that is sent */
+  nextOrder = 1;
   private timeMs = -1;
   private readonly drainWaiters: (() => void)[] = [];
 

@@ -103,6 +103,7 @@ export class VolumeCore implements BlockTarget, CoreControl {
 
   releaseFailed(id: MemberId): void {
     if (!this.runner.members.forgetFailed(id)) return;
+    if (this.runner.members.failed.length === 0) this.runner.doubt.forgetMissed();
     this.runner.recompute();
     this.runner.kick();
   }

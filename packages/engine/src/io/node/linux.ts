@@ -29,6 +29,11 @@ const ioctl = libc.func('int ioctl(int fd, unsigned long request, void *argument
 const syncFileRange = libc.func(
   'int sync_file_range(int fd, int64_t offset, int64_t length, unsigned int flags)',
 ) as KoffiFunc<SyncFileRange>;
+type PosixFadvise = (fd: Int, offset: number, length: number, advice: Int) => Int;
+/** Answers with the errno. */
+const posixFadvise = libc.func(
+  'int posix_fadvise(int fd, int64_t offset, int64_t length, int advice)',
+) as KoffiFunc<PosixFadvise>;
 const flock = libc.func('int flock(int fd, int operation)') as KoffiFunc<Flock>;
 
 const RWF_NOWAIT = 8;
@@ -39,6 +44,7 @@ const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const FS_IOC_FIEMAP = 0xc020660b;
 const SYNC_FILE_RANGE_WRITE = 2;
+const POSIX_FADV_DONTNEED = 4;
 const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
@@ -83,14 +89,19 @@ export function punchHole(fd: number, offset: number, length: number): number {
   return fallocate(fd, KEEP_SIZE | PUNCH_HOLE, offset, length) < 0 ? -koffi.errno() : 0;
 }
 
-/** Allocates the first `length` bytes of a file, on a thread of its own: on a full disk the file system looks hard. 0 or negative errno. */
-export function allocate(fd: number, length: number): Promise<number> {
+/** Makes a call on a thread of its own, and answers with its result; rejects when it could not be made. */
+function onThread(name: string, make: (done: (error: unknown, result: number) => void) => void): Promise<number> {
   return new Promise((resolve, reject) => {
-    posixFallocate.async(fd, 0, length, (error: unknown, errno: number) => {
-      if (error) reject(error instanceof Error ? error : new Error('posix_fallocate failed', { cause: error }));
-      else resolve(-errno);
+    make((error, result) => {
+      if (error) reject(error instanceof Error ? error : new Error(`${name} failed`, { cause: error }));
+      else resolve(result);
     });
   });
+}
+
+/** Allocates the first `length` bytes of a file, on a thread of its own: on a full disk the file system looks hard. 0 or negative errno. */
+export async function allocate(fd: number, length: number): Promise<number> {
+  return -(await onThread('posix_fallocate', (done) => posixFallocate.async(fd, 0, length, done)));
 }
 
 /** 0 or negative errno. The range becomes unwritten extents. */
@@ -142,13 +153,13 @@ export function fiemapIsUnwritten(argument: Buffer, i: number): boolean {
 }
 
 /** Starts writing a file's dirty pages, on a thread of its own (starting can itself wait for the device's queue). */
-export function startWriteback(fd: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    syncFileRange.async(fd, 0, 0, SYNC_FILE_RANGE_WRITE, (error: unknown) => {
-      if (error) reject(error instanceof Error ? error : new Error('sync_file_range failed', { cause: error }));
-      else resolve();
-    });
-  });
+export async function startWriteback(fd: number): Promise<void> {
+  await onThread('sync_file_range', (done) => syncFileRange.async(fd, 0, 0, SYNC_FILE_RANGE_WRITE, done));
+}
+
+/** Takes a file's clean pages out of the page cache, on a thread of its own. 0 or negative errno. */
+export async function dropCleanPages(fd: number): Promise<number> {
+  return -(await onThread('posix_fadvise', (done) => posixFadvise.async(fd, 0, 0, POSIX_FADV_DONTNEED, done)));
 }
 
 /** Tries to take a lock on an open file: true if it was free. */

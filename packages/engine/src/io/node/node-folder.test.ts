@@ -39,6 +39,17 @@ describe('a file of the kernel', () => {
     expect(extents(45_056, 1 << 20)).toEqual([45_056, 49_152]);
   });
 
+  it('reads from the device what it had in memory, once the cache is dropped', async () => {
+    file.write(block('x'), 0, 4096, 8192);
+    await file.sync();
+    const read = Buffer.alloc(4096);
+    expect(file.readCached(read, 0, 4096, 8192)).toBe(4096);
+    await file.dropCache();
+    expect(file.readCached(read, 0, 4096, 8192)).toBe(NOT_CACHED);
+    expect(await file.read(read, 0, 4096, 8192)).toBe(4096);
+    expect(read).toEqual(block('x'));
+  });
+
   it('finds many extents in pieces', () => {
     for (let i = 0; i < 700; i++) file.write(block('z'), 0, 4096, i * 8192 < SIZE ? (i * 8192) % SIZE : 0);
     const pairs = new Float64Array(20);

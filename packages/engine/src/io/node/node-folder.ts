@@ -20,6 +20,7 @@ import {
 } from '../disk.ts';
 import { lockFolder } from './folder-lock.ts';
 import {
+  dropCleanPages,
   fiemap,
   fiemapArgument,
   fiemapIsUnwritten,
@@ -267,6 +268,11 @@ class NodeDataFile implements DataFile {
 
   startWriteback(): Promise<void> {
     return guarded('sync_file_range', this.path, () => startWriteback(this.fd));
+  }
+
+  async dropCache(): Promise<void> {
+    const errno = await dropCleanPages(this.fd);
+    if (errno < 0) throw failure('fadvise', this.path, errno);
   }
 
   sync(): Promise<void> {
