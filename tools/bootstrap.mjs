@@ -2,7 +2,7 @@
  * Entry of the npm scripts, on any Node >= 20 and with nothing installed: installs what is missing, builds what the
  * command needs and runs it under the project's own Node.
  *
- *     node tools/bootstrap.mjs start|demo|chaos|idle|reset|test|e2e [ARGS…]
+ *     node tools/bootstrap.mjs start|demo|chaos|kills|sim|idle|reset|test|e2e [ARGS…]
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
@@ -19,6 +19,8 @@ const COMMANDS = {
   start: { program: 'tools/start.ts', build: true },
   demo: { program: 'packages/e2e/src/demo.ts', build: false },
   chaos: { program: 'packages/e2e/src/chaos/main.ts', build: true },
+  kills: { program: 'packages/e2e/src/kills/main.ts', build: true },
+  sim: { program: 'packages/engine/sim/main.ts', build: false },
   idle: { program: 'packages/e2e/src/idle/main.ts', build: true },
   reset: { program: 'tools/reset.ts', build: false },
   test: { program: 'tools/test.ts', build: true },

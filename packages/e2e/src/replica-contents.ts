@@ -24,7 +24,8 @@ export async function mergedChecksums(system: System, volume: string): Promise<M
   return new Map(sums);
 }
 
-async function contentsOf(address: string, volume: string, size: number): Promise<string> {
+/** SHA-256 over the hashes of what a replica shows. */
+export async function contentsOf(address: string, volume: string, size: number): Promise<string> {
   const client = createClient(ReplicaService, address, { identity: { volumeName: volume } });
   const hash = createHash('sha256');
   try {

@@ -7,7 +7,14 @@
  * The blocks lie in clusters of four neighbours, spread over the whole volume: regions (64 KiB) are shared by few, and
  * no two clusters share one. Requests are of one block or of several of a cluster.
  */
-import { BLOCK_BYTES, BlockHistory, blockContent, versionOf } from '../block-history.ts';
+import {
+  BLOCK_BYTES,
+  BlockHistory,
+  ContractViolation,
+  blockContent,
+  versionOf,
+  type SnapshotContents,
+} from '../block-history.ts';
 import { NbdClient, NbdClosedError, NbdError } from '../nbd-client.ts';
 import type { Random } from '../random.ts';
 
@@ -89,6 +96,23 @@ export class Workload {
     const point = this.history.flushPoint();
     await client.flush();
     this.history.flushed(point);
+  }
+
+  /** Reads another device that must hold what a snapshot of this one held. */
+  async verifyCopy(uri: string, { possible }: SnapshotContents): Promise<void> {
+    const client = await NbdClient.open(uri, HANDSHAKE_MS);
+    try {
+      for (const block of this.history.blockNumbers()) {
+        const version = versionOf(this.seed, block, await client.read(this.offsetOf(block), BLOCK_BYTES));
+        const allowed = possible.get(block) ?? new Set([0]);
+        if (allowed.has(version)) continue;
+        throw new ContractViolation(
+          `block ${block} of the copy has version ${version}, possible were [${[...allowed].join(', ')}]`,
+        );
+      }
+    } finally {
+      client.close();
+    }
   }
 
   private offsetOf(block: number): number {
