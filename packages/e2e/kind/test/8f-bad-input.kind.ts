@@ -13,6 +13,8 @@ const SPACE = 'e2e-bad-input';
 const CLASS = 'e2e-bad-input';
 const SOCKETS = '/var/lib/kubelet/plugins/driver.longhorn.io';
 const TOLD_MS = 120_000;
+/** Longer than lhctl waits for the nodes. */
+const CHECK_MS = 180_000;
 
 let before: Inventory = [];
 let node = '';
@@ -135,13 +137,12 @@ it('tells by a job what each node lacks', async () => {
   const job = 'longhorn-environment-check';
   await apply(NAMESPACE, manifest);
   try {
-    await until('the check has ended', TOLD_MS, async () => {
+    await until('the check has ended', CHECK_MS, async () => {
       const status = (await get('job', job))?.['status'];
       return Number(at(status, 'succeeded') ?? 0) + Number(at(status, 'failed') ?? 0) > 0;
     });
     const said = await kubectl(['logs', `job/${job}`, '--namespace', NAMESPACE]);
-    for (const each of await workers()) expect(said).toContain(each);
-    expect(said).toMatch(/apt-get install|modprobe/);
+    for (const each of await workers()) expect(said).toMatch(new RegExp(`^${each}\n +(info|warn|error) +\\[`, 'm'));
   } finally {
     await kubectl(['delete', '--filename', '-', '--ignore-not-found'], manifest);
   }

@@ -10,6 +10,7 @@ import type { Finding } from '../environment/node-checks.ts';
 import type { NodeReport } from './report.ts';
 
 const NAMESPACE = 'longhorn-system';
+const OWNER = { podName: 'check-1', podUid: 'u-1' };
 const fault: Finding = { topic: 'FUSE', level: 'error', message: 'there is no /dev/fuse' };
 
 function setup(): { api: MemoryApi; clock: VirtualClock; run: () => Promise<NodeReport[]> } {
@@ -17,7 +18,7 @@ function setup(): { api: MemoryApi; clock: VirtualClock; run: () => Promise<Node
   const api = new MemoryApi(() => clock.now());
   const signal = new AbortController().signal;
   const run = (): Promise<NodeReport[]> =>
-    checkCluster({ transport: api, namespace: NAMESPACE, image: 'i:1', dataPath: '/d', clock, signal });
+    checkCluster({ transport: api, namespace: NAMESPACE, image: 'i:1', dataPath: '/d', owner: OWNER, clock, signal });
   return { api, clock, run };
 }
 
@@ -49,6 +50,8 @@ describe('a check of the cluster', () => {
     const { api, clock, run } = setup();
     const running = run();
     await settle();
+    const { metadata } = await api.get(DAEMON_SETS, NAMESPACE, CHECK_NAME);
+    expect(metadata['ownerReferences']).toEqual([{ apiVersion: 'v1', kind: 'Pod', name: 'check-1', uid: 'u-1' }]);
     await scheduled(api, 2);
     await place(api, 'n2', answered([fault]));
     clock.advance(limits.pollMs);
@@ -77,6 +80,18 @@ describe('a check of the cluster', () => {
         ],
       },
     ]);
+  });
+
+  it('does not wait for a node that cannot get the image', async () => {
+    const { api, clock, run } = setup();
+    const running = run();
+    await settle();
+    await scheduled(api, 2);
+    await place(api, 'n1', { waiting: { reason: 'ImagePullBackOff', message: 'no such host' } });
+    await place(api, 'n2', answered([]));
+    clock.advance(limits.pollMs);
+    const [stuck] = await running;
+    expect(stuck?.findings[0]?.message).toBe('the check gave no answer: ImagePullBackOff: no such host');
   });
 
   it('refuses to run twice, and names the way out', async () => {

@@ -2,7 +2,15 @@
 import { pause, type Clock } from '../clock.ts';
 import { CORE_RESOURCES } from '../datastore/core-kinds.ts';
 import { isAlreadyExists, isNotFound, type KubeTransport, type RawObject } from '../datastore/kube-transport.ts';
-import { CHECK_NAME, checkDaemonSet, DAEMON_SETS, reportOf, silentNode } from './check-pods.ts';
+import {
+  CHECK_NAME,
+  checkDaemonSet,
+  DAEMON_SETS,
+  isStuck,
+  reportOf,
+  silentNode,
+  type CheckOwner,
+} from './check-pods.ts';
 import { limits } from './limits.ts';
 import type { NodeReport } from './report.ts';
 
@@ -11,6 +19,8 @@ export interface ClusterCheck {
   namespace: string;
   image: string;
   dataPath: string;
+  /** null: not run by a pod */
+  owner: CheckOwner | null;
   clock: Clock;
   signal: AbortSignal;
 }
@@ -43,10 +53,10 @@ function desired(set: RawObject): number | null {
 
 /** One report for each node; of a node that gave no answer in time one that says so. */
 export async function checkCluster(check: ClusterCheck): Promise<NodeReport[]> {
-  const { transport, namespace, image, dataPath, clock, signal } = check;
+  const { transport, namespace, image, dataPath, owner, clock, signal } = check;
   let made: RawObject;
   try {
-    made = await transport.create(DAEMON_SETS, namespace, checkDaemonSet(image, namespace, dataPath));
+    made = await transport.create(DAEMON_SETS, namespace, checkDaemonSet(image, namespace, dataPath, owner));
   } catch (error) {
     if (!isAlreadyExists(error)) throw error;
     throw new Error(`another check is running, or was left: kubectl -n ${namespace} delete daemonset ${CHECK_NAME}`, {
@@ -59,7 +69,8 @@ export async function checkCluster(check: ClusterCheck): Promise<NodeReport[]> {
       const set = await transport.get(DAEMON_SETS, namespace, CHECK_NAME);
       const pods = await podsOf(check, made.metadata.uid ?? '');
       const reports = pods.map((pod) => reportOf(pod));
-      const isComplete = desired(set) === pods.length && pods.length > 0 && !reports.includes(null);
+      const isDecided = pods.every((pod, index) => reports[index] !== null || isStuck(pod));
+      const isComplete = desired(set) === pods.length && pods.length > 0 && isDecided;
       if (isComplete || clock.now() >= deadlineMs || signal.aborted) {
         if (pods.length === 0)
           throw new Error(`no node has run the check: see kubectl -n ${namespace} describe daemonset ${CHECK_NAME}`);

@@ -17,13 +17,24 @@ export const DAEMON_SETS: Resource = {
 };
 const LABELS = { app: CHECK_NAME };
 
-export function checkDaemonSet(image: string, namespace: string, dataPath: string): RawObject {
+/** The pod that runs the check; the DaemonSet goes with it, even when it is killed in the middle. */
+export interface CheckOwner {
+  readonly podName: string;
+  readonly podUid: string;
+}
+
+export function checkDaemonSet(
+  image: string,
+  namespace: string,
+  dataPath: string,
+  owner: CheckOwner | null,
+): RawObject {
   const host = { name: 'host', mountPath: '/host', readOnly: true, mountPropagation: 'HostToContainer' };
   const container = { image, imagePullPolicy: 'IfNotPresent' };
   return {
     apiVersion: 'apps/v1',
     kind: 'DaemonSet',
-    metadata: { name: CHECK_NAME, namespace, labels: LABELS },
+    metadata: { name: CHECK_NAME, namespace, labels: LABELS, ...ownedBy(owner) },
     spec: {
       selector: { matchLabels: LABELS },
       updateStrategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: '100%' } },
@@ -63,6 +74,11 @@ export function checkDaemonSet(image: string, namespace: string, dataPath: strin
       },
     },
   };
+}
+
+function ownedBy(owner: CheckOwner | null): object {
+  if (owner === null) return {};
+  return { ownerReferences: [{ apiVersion: 'v1', kind: 'Pod', name: owner.podName, uid: owner.podUid }] };
 }
 
 /** What a pod leaves: what is missing. What is good does not fit in the message, and nobody needs to read it. */
@@ -108,10 +124,21 @@ export function reportOf(pod: RawObject): NodeReport | null {
   return { node, findings: findings.length === 0 ? [good] : findings };
 }
 
+const waitingOf = (pod: RawObject): Json =>
+  record(record(first(record(pod['status'])['initContainerStatuses'])['state'])['waiting']);
+
+/** The kubelet tries again, but by itself it gets no other outcome. */
+const GIVEN_UP = ['ImagePullBackOff', 'InvalidImageName', 'ErrImageNeverPull', 'CreateContainerConfigError'];
+
+/** A pod that will not answer, whatever time it has. */
+export function isStuck(pod: RawObject): boolean {
+  return GIVEN_UP.includes(text(waitingOf(pod)['reason']));
+}
+
 /** Of a pod without an answer: what it waits for. */
 export function silentNode(pod: RawObject): NodeReport {
   const status = record(pod['status']);
-  const waiting = record(record(first(status['initContainerStatuses'])['state'])['waiting']);
+  const waiting = waitingOf(pod);
   const why = [text(waiting['reason']), text(waiting['message'])].filter((word) => word !== '').join(': ');
   const message = `the check gave no answer: ${why === '' ? `its pod is ${text(status['phase']) || 'not there'}` : why}`;
   return {

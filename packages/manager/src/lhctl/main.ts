@@ -9,7 +9,7 @@ import { readHostFacts } from '../io/host-facts.ts';
 import { endSignal, loadKubeConfig } from '../process-setup.ts';
 import { BUILD_VERSION, LONGHORN_VERSION } from '../version.ts';
 import { checkCluster } from './check-cluster.ts';
-import { checkDaemonSet, messageOf } from './check-pods.ts';
+import { checkDaemonSet, messageOf, type CheckOwner } from './check-pods.ts';
 import { findingsOf } from '../environment/node-checks.ts';
 import { formatted, hasErrors, type Format, type NodeReport } from './report.ts';
 import { createSnapshot, parseLabels } from './snapshot.ts';
@@ -41,6 +41,12 @@ async function keptAlive<T>(work: Promise<T>): Promise<T> {
   }
 }
 
+/** As docs/examples/environment-check.yaml tells it. */
+function ownPod(): CheckOwner | null {
+  const { POD_NAME: podName = '', POD_UID: podUid = '' } = process.env;
+  return podName === '' || podUid === '' ? null : { podName, podUid };
+}
+
 function checkEverywhere(flags: CheckFlags): Promise<NodeReport[]> {
   return keptAlive(
     checkCluster({
@@ -48,6 +54,7 @@ function checkEverywhere(flags: CheckFlags): Promise<NodeReport[]> {
       namespace: flags.namespace,
       image: flags.image,
       dataPath: flags.dataPath,
+      owner: ownPod(),
       clock: systemClock,
       signal: endSignal(),
     }),
@@ -56,7 +63,7 @@ function checkEverywhere(flags: CheckFlags): Promise<NodeReport[]> {
 
 async function check(flags: CheckFlags): Promise<void> {
   if (flags.printManifest) {
-    console.log(JSON.stringify(checkDaemonSet(flags.image, flags.namespace, flags.dataPath), null, 2));
+    console.log(JSON.stringify(checkDaemonSet(flags.image, flags.namespace, flags.dataPath, null), null, 2));
     return;
   }
   const reports = flags.local ? [await checkHere(flags)] : await checkEverywhere(flags);
