@@ -158,7 +158,8 @@ describe('the proxy with a real engine', { timeout: 60_000 }, () => {
     await proxy.VolumeExpand({ ...onEngine(), expand: { size: 2 * SIZE } });
     await vi.waitFor(async () => {
       const { volume } = await proxy.VolumeGet(engine);
-      if (volume?.size !== 2 * SIZE) throw new Error(`size ${volume?.size}: ${volume?.last_expansion_error}`);
+      if (volume?.size !== 2 * SIZE || volume.isExpanding)
+        throw new Error(`size ${volume?.size}: ${volume?.last_expansion_error}`);
     }, PATIENT);
     const { volume } = await proxy.VolumeGet(engine);
     expect(volume).toMatchObject({
