@@ -144,6 +144,27 @@ describe('a single replica', () => {
     await world.end();
   });
 
+  it('is served again when it ends while it stores a record, and the answer comes late', async () => {
+    const world = await served(1);
+    const { context, engine } = engineOf(world);
+    const entry = context.replicas.get('tcp://r0');
+    if (!entry) throw new Error('no r0');
+    const { client } = entry;
+    const propose = async (): Promise<never> => {
+      Object.assign(entry, { client });
+      world.replica(0).kill();
+      while (entry.stage !== 'lost') await engineOf(world).clock.pause(10);
+      throw new Error('context deadline exceeded');
+    };
+    const failing = new Proxy(client, {
+      get: (calls, name): unknown => (name === 'MembershipPropose' ? propose : Reflect.get(calls, name)),
+    });
+    Object.assign(entry, { client: failing });
+    await expect(world.wait(engine.snapshot('one', {}, false))).rejects.toThrow('did not store');
+    await writeAndFlush(world, 0, 8);
+    await world.end();
+  });
+
   it('is raised to two, and back to the new one', async () => {
     const world = await served(1);
     await writeAndFlush(world, 0, 4, 8);
@@ -172,6 +193,29 @@ describe('a disk whose sync failed', () => {
       for (const node of world.cluster.nodes) world.cutPower(node);
       await world.run(2000);
       for (const node of world.cluster.nodes) node.powerOn();
+      await world.end();
+      expect(world.violations()).toEqual([]);
+    }
+  });
+});
+
+describe('a replica killed with its writes in the page cache', () => {
+  it('keeps what is flushed later, when the first sync of the next process fails', async () => {
+    for (let seed = 1; seed <= 8; seed++) {
+      const world = await served(1, seed);
+      const { disk } = world.node(0);
+      world.device.write(0, 2);
+      await settle(world);
+      world.replica(0).kill();
+      disk.failing = 'syncs';
+      const errorsBefore = world.cluster.faults.diskErrors;
+      expect(await world.until(() => world.cluster.faults.diskErrors > errorsBefore, SERVED_MS)).toBe(true);
+      disk.failing = 'nothing';
+      expect(await world.until(() => world.isHealthy(), SERVED_MS)).toBe(true);
+      await writeAndFlush(world, 20);
+      world.cutPower(world.node(0));
+      await world.run(2000);
+      world.node(0).powerOn();
       await world.end();
       expect(world.violations()).toEqual([]);
     }

@@ -12,7 +12,7 @@ import { dropMember } from './member-removal.ts';
 import { settleMembership } from './membership-change.ts';
 import type { MembershipKeeper } from './membership-keeper.ts';
 import { completePurges } from './purge-completion.ts';
-import { lookAt } from './replica-entry.ts';
+import { leave, lookAt } from './replica-entry.ts';
 import type { ReplicaReport } from './replica-report.ts';
 import type { ReplicaEntry } from './replica-set.ts';
 import type { VolumeContext } from './volume-context.ts';
@@ -105,10 +105,7 @@ async function announce(
     keeper.activate(record);
     return;
   }
-  for (const { entry, error } of failures) {
-    entry.stage = 'leaving';
-    entry.reason = errorText(error);
-  }
+  for (const { entry, error } of failures) leave(entry, errorText(error));
   context.layout = now;
   await settleMembership(context, null);
   throw new Error(`replica ${failure.entry.address} did not store the membership record: ${errorText(failure.error)}`);
@@ -155,8 +152,7 @@ async function dropFailed(context: VolumeContext, failures: readonly OperationFa
     context.log.warn('an operation on snapshots failed on a replica', { replica: entry.address, reason });
     if (entry.stage === 'joining') await dropMember(context, entry, reason);
     else if (entry.stage === 'reading') {
-      entry.stage = 'leaving';
-      entry.reason = reason;
+      leave(entry, reason);
       isChanged = true;
     }
   }

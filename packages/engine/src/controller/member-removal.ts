@@ -1,6 +1,6 @@
 /** Takes a replica out that need not have failed: the record without it first, then its connection. */
 import { settleMembership } from './membership-change.ts';
-import { closeReplica, refuse } from './replica-entry.ts';
+import { closeReplica, leave, refuse } from './replica-entry.ts';
 import type { ReplicaEntry } from './replica-set.ts';
 import type { VolumeContext } from './volume-context.ts';
 
@@ -12,8 +12,7 @@ export async function dropMember(context: VolumeContext, entry: ReplicaEntry, re
     entry.memberId = null;
     if (memberId !== null) context.core.removeMember(memberId);
   } else if (entry.stage === 'reading') {
-    entry.stage = 'leaving';
-    entry.reason = reason;
+    leave(entry, reason);
     await context.memberLock.run(() => settleMembership(context, null));
   } else if (entry.stage === 'opening') {
     refuse(entry, reason);

@@ -16,7 +16,7 @@ import type { MemberId, MemberRole } from './core/core-api.ts';
 import type { MemberFailure } from './core/member-link.ts';
 import type { MembershipKeeper, WriteFailure } from './membership-keeper.ts';
 import { regainLost } from './regain.ts';
-import { lookAt } from './replica-entry.ts';
+import { leave, lookAt } from './replica-entry.ts';
 import type { ReplicaReport } from './replica-report.ts';
 import type { ReplicaEntry } from './replica-set.ts';
 import type { VolumeContext } from './volume-context.ts';
@@ -105,9 +105,8 @@ async function layoutLearnt(
   if (layout === undefined || context.isOver()) return false;
   for (const [index, report] of asked.entries()) {
     const entry = readers[index];
-    if (entry?.stage !== 'reading' || report === null || sameLayout(report, layout)) continue;
-    entry.stage = 'leaving';
-    entry.reason = 'its layers are not those of the other replicas';
+    if (entry === undefined || report === null || sameLayout(report, layout)) continue;
+    leave(entry, 'its layers are not those of the other replicas');
   }
   if (known.length < readers.length || context.replicas.inStage('leaving').length > 0) return false;
   context.layout = { sizeBytes: layout.sizeBytes, chain: layout.chain };
@@ -123,10 +122,7 @@ async function layersOf(keeper: MembershipKeeper, entry: ReplicaEntry): Promise<
     await entry.client.MembershipCommit({ epoch: keeper.epoch, count: 0 }, { timeoutMs: OPEN_TIMEOUT_MS });
     return await lookAt(entry);
   } catch (error) {
-    if (entry.stage === 'reading') {
-      entry.stage = 'leaving';
-      entry.reason = `it could not be asked for its layers: ${errorText(error)}`;
-    }
+    leave(entry, `it could not be asked for its layers: ${errorText(error)}`);
     return null;
   }
 }
@@ -197,10 +193,8 @@ function recordRefused(context: VolumeContext, failures: readonly WriteFailure[]
     const higher = fencingEpoch(text);
     if (higher !== null) context.fence(higher, fencedReason(entry, text));
     context.log.warn('a replica did not store the membership record', { replica: entry.address, reason: text });
-    if (entry.stage === 'reading') {
-      entry.stage = 'leaving';
-      entry.reason = `it did not store the membership record: ${text}`;
-    } else if (entry.stage === 'joining') {
+    leave(entry, `it did not store the membership record: ${text}`);
+    if (entry.stage === 'joining') {
       const { memberId } = entry;
       takeOut(entry, `it did not store the membership record: ${text}`);
       if (memberId !== null) context.core.removeMember(memberId);

@@ -77,6 +77,13 @@ export function attach(context: VolumeContext, entry: ReplicaEntry, link: Member
   entry.reason = '';
 }
 
+/** A member that works is to go. One whose connection has failed meanwhile goes, or comes back, by that. */
+export function leave(entry: ReplicaEntry, reason: string): void {
+  if (entry.stage !== 'reading') return;
+  entry.stage = 'leaving';
+  entry.reason = reason;
+}
+
 /** Puts an entry aside as ERR. */
 export function refuse(entry: ReplicaEntry, reason: string): void {
   entry.stage = 'out';
