@@ -10,6 +10,7 @@
  * as with Linux, what a failed sync should have written counts as clean afterwards, is still in the page cache, and no later sync
  * writes it. What does not happen: synced bytes do not change, and a sync that has answered has synced.
  */
+import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
 import {
   DiskError,
   NOT_CACHED,
@@ -259,6 +260,7 @@ function setUnwritten({ blocks, unwritten }: Left, block: number): void {
 /** The folder as one process sees it: slow calls take virtual time, and none returns after its death. */
 export class SimFolder implements Folder {
   readonly path: string;
+  onSyncFailure: (reason: string) => void = () => undefined;
   private readonly on: DiskFolder;
   private readonly clock: ProcessClock;
   private readonly random: Random;
@@ -385,7 +387,12 @@ export class SimFolder implements Folder {
   private openInode(name: string, inode: Inode): SimFile {
     const sync = async (): Promise<void> => {
       await this.clock.pause(1 + this.random.below(SYNC_MS_MAX));
-      this.syncInode(name, inode);
+      try {
+        this.syncInode(name, inode);
+      } catch (error) {
+        this.onSyncFailure(errorText(error));
+        throw error;
+      }
     };
     return new SimFile(name, inode, this.on.disk, sync);
   }

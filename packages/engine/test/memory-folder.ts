@@ -77,6 +77,8 @@ class Disk {
   /** 0 = never */
   crashAt = 0;
   isDead = false;
+  /** this many syncs of data files fail */
+  syncsToFail = 0;
   /** blocks that may still be allocated; Infinity = no limit */
   freeBlocks = Number.POSITIVE_INFINITY;
 
@@ -99,8 +101,16 @@ class MemoryFile implements DataFile {
   private readonly disk: Disk;
   private readonly inode: Inode;
   private readonly isCold: () => boolean;
+  private readonly onSyncFailure: (reason: string) => void;
 
-  constructor(name: string, inode: Inode, disk: Disk, isCold: () => boolean) {
+  constructor(
+    name: string,
+    inode: Inode,
+    disk: Disk,
+    isCold: () => boolean,
+    onSyncFailure: (reason: string) => void = () => undefined,
+  ) {
+    this.onSyncFailure = onSyncFailure;
     this.name = name;
     this.inode = inode;
     this.disk = disk;
@@ -230,6 +240,12 @@ class MemoryFile implements DataFile {
     this.disk.step();
     await Promise.resolve();
     this.disk.check();
+    if (this.disk.syncsToFail > 0) {
+      this.disk.syncsToFail--;
+      const failure = new DiskError('sync', this.name, 'EIO', 'input/output error');
+      this.onSyncFailure(failure.message);
+      throw failure;
+    }
     this.inode.makeDurable();
   }
 
@@ -254,6 +270,7 @@ export class MemoryFolder implements Folder {
   readonly disk: Disk;
   /** says of a read whether it misses the page cache */
   isCold: () => boolean = () => false;
+  onSyncFailure: (reason: string) => void = () => undefined;
   private names: Names;
   private durableNames: Names;
   private changes: ((names: Names) => void)[] = [];
@@ -341,7 +358,7 @@ export class MemoryFolder implements Folder {
     inode.sizeBytes = sizeBytes;
     inode.durableSize = sizeBytes;
     this.apply((names) => names.set(name, inode));
-    return new MemoryFile(name, inode, this.disk, this.isCold);
+    return new MemoryFile(name, inode, this.disk, this.isCold, (reason) => this.onSyncFailure(reason));
   }
 
   async open(name: string): Promise<DataFile> {
@@ -349,7 +366,7 @@ export class MemoryFolder implements Folder {
     this.disk.check();
     const inode = this.names.get(name);
     if (inode === undefined) throw new DiskError('open', name, 'ENOENT', 'no such file or directory');
-    return new MemoryFile(name, inode, this.disk, this.isCold);
+    return new MemoryFile(name, inode, this.disk, this.isCold, (reason) => this.onSyncFailure(reason));
   }
 
   async rename(from: string, to: string): Promise<void> {

@@ -122,6 +122,14 @@ class UndoFolder implements Folder {
     return this.#folder.path;
   }
 
+  get onSyncFailure(): (reason: string) => void {
+    return this.#folder.onSyncFailure;
+  }
+
+  set onSyncFailure(tell: (reason: string) => void) {
+    this.#folder.onSyncFailure = tell;
+  }
+
   async list(): Promise<string[]> {
     return (await this.#folder.list()).filter((name) => parseLogName(name) === null);
   }

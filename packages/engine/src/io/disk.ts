@@ -95,6 +95,11 @@ export interface FolderLock {
 export interface Folder {
   /** for messages */
   readonly path: string;
+  /**
+   * Called at once when the sync of a data file fails, whoever asked for it: the kernel reports that once, takes the pages for clean and still
+   * shows them, so that no later sync brings them to the device.
+   */
+  onSyncFailure: (reason: string) => void;
   list(): Promise<string[]>;
   /** null: no such file */
   stat(name: string): Promise<FileStat | null>;

@@ -20,8 +20,8 @@ export interface OpenOptions {
   readonly log: (text: string) => void;
   /** A sync has failed since the host was started: the page cache may hold what the disk does not, and counts it as written. */
   readonly isCacheSuspect: () => boolean;
-  /** It answers with errors from now on, for this reason; a failed sync: nobody knows what of the writes before is on the disk. */
-  readonly onFault: (reason: string, isSyncFailure: boolean) => void;
+  /** It answers with errors from now on, for this reason. */
+  readonly onFault: (reason: string) => void;
 }
 
 export class OpenReplica {
@@ -54,11 +54,11 @@ export class OpenReplica {
   }
 
   /** From now on every answer is an error: memory and disk may disagree. */
-  fail(reason: string, isSyncFailure = false): void {
+  fail(reason: string): void {
     if (this.fault !== null) return;
     this.fault = reason;
     this.options.log(`replica failed: ${reason}`);
-    this.options.onFault(reason, isSyncFailure);
+    this.options.onFault(reason);
   }
 
   /** Everything written so far is on stable storage; a failure means that nobody knows what is, so the replica is out. */
@@ -67,7 +67,7 @@ export class OpenReplica {
       if (this.fault !== null) throw new Error(this.fault);
       await this.volume.sync();
     } catch (error) {
-      this.fail(error instanceof Error ? error.message : String(error), true);
+      this.fail(error instanceof Error ? error.message : String(error));
       throw error;
     }
   }

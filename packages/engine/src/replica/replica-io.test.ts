@@ -75,14 +75,30 @@ describe('flushes and changes of the chain', () => {
     await replica.server.openEpoch(1, 'e');
     await replica.server.storeMembership({ ...RECORD });
     expect(replica.server.lastBootId).toBe('boot-1');
-    vi.spyOn(volumeOf(replica), 'sync').mockRejectedValueOnce(new Error('EIO'));
-    await expect(replica.io.flush()).rejects.toThrow('EIO');
+    folder.disk.syncsToFail = 1;
+    await expect(replica.io.flush()).rejects.toThrow('input/output error');
     await replica.server.serial(() => Promise.resolve());
     const next = await startTestReplica(folder);
     expect(next.server.lastBootId).not.toBe('boot-1');
     await next.server.openEpoch(2, 'e');
     await next.server.storeMembership({ ...RECORD, epoch: 2 });
     expect(next.server.lastBootId).toBe('boot-1');
+  });
+
+  it('that fail while a replica is opened are known to the next process, too', async () => {
+    const folder = new MemoryFolder();
+    const replica = await startTestReplica(folder);
+    await replica.server.create(1 << 20);
+    await replica.server.openEpoch(1, 'e');
+    await replica.server.storeMembership({ ...RECORD });
+    const ended = vi.fn<(reason: string) => void>();
+    const second = await startTestReplica(folder, { onFault: ended });
+    folder.disk.syncsToFail = 1;
+    await expect(second.server.openEpoch(2, 'e')).rejects.toThrow('input/output error');
+    await second.server.serial(() => Promise.resolve());
+    expect(second.server.lastBootId).not.toBe('boot-1');
+    expect(ended).toHaveBeenCalledExactlyOnceWith('sync volume-head-000.img: input/output error');
+    expect((await startTestReplica(folder)).server.lastBootId).not.toBe('boot-1');
   });
 
   it('end only when the layers are synced that another sync has begun with', async () => {

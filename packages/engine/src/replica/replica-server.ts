@@ -59,7 +59,7 @@ export interface ReplicaServerOptions {
   readonly fence: (epoch: number) => void;
   /** that a sync failed, for the next process */
   readonly failureNote: FailureNote;
-  /** The open replica is of no use any more, and another process may take its place: what it must know was noted. */
+  /** This process is of no use any more, and another one may take its place: what it must know was noted. */
   readonly onFault: (reason: string) => void;
   readonly log: (text: string) => void;
 }
@@ -91,6 +91,10 @@ export class ReplicaServer {
   /** generation of the record that this process stored last; the region list knows all that was written since */
   private storedGeneration: string | null = null;
   private wasDirty = false;
+  /** since a record counted on this replica last */
+  private hasSyncFailed = false;
+  /** false: this process is the only one that knows of it */
+  private isSyncFailureNoted: Promise<boolean> = Promise.resolve(true);
   private readonly claim: FolderClaim;
   private last: Promise<unknown> = Promise.resolve();
 
@@ -109,6 +113,7 @@ export class ReplicaServer {
   /** Reads what is in the folder; what cannot be read puts the replica in state `error`, it does not throw. */
   static async start(options: ReplicaServerOptions): Promise<ReplicaServer> {
     const server = new ReplicaServer(options, await ReplicaState.load(options.folder));
+    options.folder.onSyncFailure = (reason) => server.syncFailed(reason);
     await server.refresh();
     if (server.problem !== null) options.log(server.problem.message);
     return server;
@@ -194,13 +199,21 @@ export class ReplicaServer {
 
   /** Boot id noted with the record; another one than the host's now means that unsynced writes are lost. */
   get lastBootId(): string {
-    return this.options.failureNote.isThere() ? SYNC_FAILED : this.state.bootId;
+    return this.hasSyncFailed || this.options.failureNote.isThere() ? SYNC_FAILED : this.state.bootId;
+  }
+
+  /** Of any data file, also while the replica is being opened, filled or merged: nobody knows what of the writes before is on the disk. */
+  private syncFailed(reason: string): void {
+    this.hasSyncFailed = true;
+    this.isSyncFailureNoted = this.noteSyncFailure();
+    const { open } = this.io;
+    if (open === null) void this.giveUp(reason);
+    else open.fail(reason);
   }
 
   /** A process that did not know of a failed sync would take what the kernel shows for what is on the disk. */
-  private async giveUp(reason: string, isSyncFailure: boolean): Promise<void> {
-    if (isSyncFailure && !(await this.noteSyncFailure())) return;
-    this.options.onFault(reason);
+  private async giveUp(reason: string): Promise<void> {
+    if (await this.isSyncFailureNoted) this.options.onFault(reason);
   }
 
   /** On the disk, and beside it as the disk may refuse; answers whether it is anywhere. */
@@ -228,6 +241,7 @@ export class ReplicaServer {
     if (fault !== null) throw rpcError(Code.FailedPrecondition, fault);
     await this.state.setMembership(record, this.options.bootId);
     this.options.failureNote.remove();
+    this.hasSyncFailed = false;
     this.storedGeneration = generationOf(record);
   }
 
@@ -340,7 +354,7 @@ export class ReplicaServer {
       openBacking: this.options.openBacking,
       log,
       isCacheSuspect: () => this.lastBootId === SYNC_FAILED,
-      onFault: (reason, isSyncFailure) => void this.giveUp(reason, isSyncFailure),
+      onFault: (reason) => void this.giveUp(reason),
     };
     const { backingFilePath } = this.options;
     const replica = await openReplica(openOptions, { ...this.meta, backingFilePath });

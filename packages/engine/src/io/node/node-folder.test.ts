@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../../test/temporary-folder.ts';
 import { NOT_CACHED, replaceFile, type DataFile, type Folder } from '../disk.ts';
@@ -110,6 +112,19 @@ describe('a file of the kernel', () => {
     await expect(folder.readSmall('large.meta', 10)).rejects.toThrow(/large\.meta: larger than 10 bytes/);
     expect(await folder.readSmall('none', 10)).toBeNull();
     expect(await folder.remove('none')).toBe(false);
+  });
+
+  it('tells of every sync of a data file that fails, and of no other', async () => {
+    const told: string[] = [];
+    folder.onSyncFailure = (reason) => told.push(reason);
+    await file.sync();
+    expect(told).toEqual([]);
+    // A pipe has nothing to sync.
+    execFileSync('mkfifo', [join(temporary.path, 'b.img')]);
+    const pipe = await folder.open('b.img', 'write');
+    await expect(pipe.sync()).rejects.toThrow(/fdatasync .*b\.img: invalid argument/);
+    await pipe.close();
+    expect(told).toEqual([expect.stringMatching(/fdatasync .*b\.img: invalid argument/)]);
   });
 
   it('creates beside a second name of a file, not into it', async () => {

@@ -79,9 +79,11 @@ class NodeDataFile implements DataFile {
   private readonly fd: number;
   private hasNoWait = true;
   private readonly hasFiemap: boolean;
+  private readonly onSyncFailure: (reason: string) => void;
 
-  constructor(name: string, path: string, handle: FileHandle) {
+  constructor(name: string, path: string, handle: FileHandle, onSyncFailure: (reason: string) => void) {
     this.name = name;
+    this.onSyncFailure = onSyncFailure;
     this.path = path;
     this.handle = handle;
     this.fd = handle.fd;
@@ -275,8 +277,14 @@ class NodeDataFile implements DataFile {
     if (errno < 0) throw failure('fadvise', this.path, errno);
   }
 
-  sync(): Promise<void> {
-    return guarded('fdatasync', this.path, () => this.handle.datasync());
+  async sync(): Promise<void> {
+    try {
+      await this.handle.datasync();
+    } catch (error) {
+      const failed = toDiskError('fdatasync', this.path, error);
+      this.onSyncFailure(failed.message);
+      throw failed;
+    }
   }
 
   close(): Promise<void> {
@@ -286,6 +294,7 @@ class NodeDataFile implements DataFile {
 
 class NodeFolder implements Folder {
   readonly path: string;
+  onSyncFailure: (reason: string) => void = () => undefined;
   private readonly reserve: SpaceReserve;
 
   constructor(path: string, reserve: SpaceReserve) {
@@ -352,7 +361,7 @@ class NodeFolder implements Folder {
       try {
         await handle.truncate(sizeBytes);
         await handle.sync();
-        return new NodeDataFile(name, path, handle);
+        return new NodeDataFile(name, path, handle, (reason) => this.onSyncFailure(reason));
       } catch (error) {
         await handle.close();
         throw error;
@@ -361,7 +370,7 @@ class NodeFolder implements Folder {
   }
 
   open(name: string, access: 'read' | 'write'): Promise<DataFile> {
-    return openDataFile(this.at(name), name, access);
+    return openDataFile(this.at(name), name, access, (reason) => this.onSyncFailure(reason));
   }
 
   async rename(from: string, to: string): Promise<void> {
@@ -406,10 +415,15 @@ class NodeFolder implements Folder {
 }
 
 /** Opens a data file anywhere, for example a backing file; `name` is what it is called in the replica. */
-export async function openDataFile(path: string, name: string, access: 'read' | 'write'): Promise<DataFile> {
+export async function openDataFile(
+  path: string,
+  name: string,
+  access: 'read' | 'write',
+  onSyncFailure: (reason: string) => void = () => undefined,
+): Promise<DataFile> {
   return guarded('open', path, async () => {
     const handle = await open(path, access === 'write' ? constants.O_RDWR : constants.O_RDONLY);
-    return new NodeDataFile(name, path, handle);
+    return new NodeDataFile(name, path, handle, onSyncFailure);
   });
 }
 
