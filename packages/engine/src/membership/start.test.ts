@@ -49,6 +49,23 @@ describe('decideStart: who counts', () => {
       [seen('a', ab), seen('b', abc), seen('c', abc)],
       {},
     ],
+    [
+      'of two proposals in a row each reached another member: both count by what was before',
+      'own: abc',
+      [
+        seen('a', record('1.3', 'abc', [abc])),
+        seen('b', record('1.2', 'abcd', [abc])),
+        seen('c', abc),
+        seen('d', record('1.3', 'abcd', [abc])),
+      ],
+      {},
+    ],
+    [
+      'the only member stored the proposal that came before the one its new partner has',
+      'own: b',
+      [seen('a', record('3.5', 'ab', [record('3.2', 'b')])), seen('b', record('3.3', 'ab', [record('3.2', 'b')]))],
+      {},
+    ],
     ['an incomplete record asks both itself and its base', 'wait: bc', [seen('a', ab), seen('c', abc)], {}],
     [
       'two failed beside a running engine, and only older replicas return',

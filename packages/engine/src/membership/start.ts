@@ -98,7 +98,10 @@ function standingOf(seen: readonly SeenReplica[]): Standing {
   if (!record) throw new Error('a chain of records ran empty');
   if (countsAsDecided(record) && dropped.length > 0) return standingUnderDecided(record, seen, dropped);
   const accepted = [record, ...dropped];
-  const counting = seen.filter((replica) => record.members.includes(replica.name) && holdsOneOf(replica, accepted));
+  const counting = seen.filter(
+    (replica) =>
+      record.members.includes(replica.name) && (holdsOneOf(replica, accepted) || wentOnFrom(replica, record)),
+  );
   const complete = dropped.length === 0 && record.members.every((name) => holds(seen, name, record));
   return { bases: complete ? [record] : chain, counting, variants: variantsOf([...dropped, ...chain], counting) };
 }
@@ -242,6 +245,14 @@ function waitFor(replicas: readonly string[], why: string): StartDecision {
 function holdsOneOf(replica: SeenReplica, records: readonly MembershipRecord[]): boolean {
   const own = replica.record;
   return own !== null && records.some((record) => compareGenerations(own, record) === 0);
+}
+
+/**
+ * It was asked to go on from this record, by a proposal that others did not get, or got in another form: two in a row may
+ * each have reached a part of the members. None of them was active, or the newer would have come from it.
+ */
+function wentOnFrom({ record: own }: SeenReplica, record: MembershipRecord): boolean {
+  return own !== null && own.bases.some((base) => compareGenerations(base, record) === 0);
 }
 
 function holds(seen: readonly SeenReplica[], name: string, record: MembershipRecord): boolean {
