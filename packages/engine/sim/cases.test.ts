@@ -459,6 +459,25 @@ describe('disks that are all full', () => {
   });
 });
 
+/** The next engine of the volume, on another node. */
+function startedOn(world: World, node: number, device: SimDevice): SimEngine {
+  const engine = new SimEngine({
+    cluster: world.cluster,
+    node: world.node(node),
+    epoch: ++world.plane.epoch,
+    known: world.plane.record,
+    sizeBytes: VOLUME_BYTES,
+    device,
+    ioHoldTimeoutMs: 0,
+    log: (text) => world.note(text),
+    violation: (text) => world.note(`violation ${text}`),
+  });
+  world.plane.engine = engine;
+  const addresses = world.cluster.replicas.map(({ name }) => `tcp://${name}`);
+  engine.engine.start(addresses, VOLUME_BYTES, VOLUME_BYTES).catch(() => undefined);
+  return engine;
+}
+
 describe('a partitioned engine', () => {
   it('that still has its local replica acknowledges nothing more', async () => {
     const world = await served(3);
@@ -468,21 +487,8 @@ describe('a partitioned engine', () => {
     old.cutFrom.add(world.node(2));
     // The control plane takes the node for dead and starts the volume on another one; its device there is another.
     const device = new SimDevice(world.checker, world.random, VOLUME_BLOCKS);
-    const next = new SimEngine({
-      cluster: world.cluster,
-      node: world.node(1),
-      epoch: ++world.plane.epoch,
-      known: world.plane.record,
-      sizeBytes: VOLUME_BYTES,
-      device,
-      ioHoldTimeoutMs: 0,
-      log: (text) => world.note(text),
-      violation: (text) => world.note(`violation ${text}`),
-    });
+    const next = startedOn(world, 1, device);
     next.cutFrom.add(world.node(0));
-    world.plane.engine = next;
-    const addresses = world.cluster.replicas.map(({ name }) => `tcp://${name}`);
-    next.engine.start(addresses, VOLUME_BYTES, VOLUME_BYTES).catch(() => undefined);
     expect(await world.until(() => next.isServing, SERVED_MS)).toBe(true);
     const before = world.device.completed;
     world.device.write(40, 2);
@@ -498,6 +504,27 @@ describe('a partitioned engine', () => {
     expect(await world.until(() => old.context.io.state === 'failed', SERVED_MS)).toBe(true);
     expect(old.context.highestEpochSeen).toBe(next.epoch);
     expect(await world.until(() => world.device.errors === 2, SERVED_MS)).toBe(true);
+  });
+});
+
+describe('an engine whose first start was confirmed', () => {
+  it('starts with other replicas only when that is confirmed, too: another engine may have gone on from there', async () => {
+    const world = new World({ seed: 7, nodes: 4, replicas: 4 });
+    world.setUser(false);
+    const first = engineOf(world);
+    first.cutFrom.add(world.node(1)).add(world.node(3));
+    const isConfirmed = (): boolean => world.plane.record.members.join() === 'r0,r2';
+    expect(await world.until(isConfirmed, SERVED_MS)).toBe(true);
+    // It reaches nobody with that record, and the next engine serves by it.
+    for (const node of world.cluster.nodes) first.cutFrom.add(node);
+    const next = startedOn(world, 2, new SimDevice(world.checker, world.random, VOLUME_BLOCKS));
+    for (const node of [0, 1, 3]) next.cutFrom.add(world.node(node));
+    expect(await world.until(() => next.isServing, SERVED_MS)).toBe(true);
+    expect(next.context.keeper?.active?.members).toEqual(['r2']);
+    first.cutFrom.clear();
+    first.cutFrom.add(world.node(2));
+    expect(await world.until(() => first.context.io.state === 'serving', SERVED_MS)).toBe(false);
+    expect(first.context.io.reason).toContain("needs the control plane's confirmation");
   });
 });
 

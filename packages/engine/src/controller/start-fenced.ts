@@ -169,7 +169,8 @@ export class FencedStart {
     const used = [...this.opened].map((entry) => entry.report?.record ?? null);
     keeper.startFrom(decision.bases, [...used, context.options.known]);
     const record = keeper.next(decision.members, decision.layout);
-    if (decision.agreement === 'ask' && !(await this.confirmed(record))) return false;
+    const mustAsk = decision.agreement === 'ask' || keeper.mustAsk;
+    if (mustAsk && !(await this.confirmed(record))) return false;
     const doubt = await collectDoubt(context, members, decision.layout.sizeBytes);
     await inheritDoubt(context, members, doubt);
     await this.clearRebuilding(members);

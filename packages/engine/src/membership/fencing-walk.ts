@@ -6,12 +6,13 @@
  * a test sees that leaving it out is caught.
  */
 import { agreementFor, type Phase } from './agreement.ts';
-import { asBase, compareGenerations, sortedMembers, type MembershipRecord } from './record.ts';
+import { asBase, compareGenerations, countsAsDecided, sortedMembers, type MembershipRecord } from './record.ts';
 import { seededRandom, type Random } from './random.ts';
 import { decideStart, type SeenReplica } from './start.ts';
 
 /** A rule that the walk leaves out. */
-export type FencingRule = 'epochOfReplicas' | 'recordOfControlPlane' | 'epochOfControlPlane' | 'neverFewer' | 'bases';
+export type FencingRule =
+  'epochOfReplicas' | 'recordOfControlPlane' | 'epochOfControlPlane' | 'neverFewer' | 'bases' | 'askedOnce';
 
 export interface FencingStats {
   acked: number;
@@ -35,6 +36,8 @@ interface Engine {
   members: string[];
   bases: readonly MembershipRecord[];
   count: number;
+  /** as `MembershipKeeper.mustAsk` while it has not started */
+  hasAskedFirst: boolean;
   readonly open: Set<string>;
 }
 
@@ -90,7 +93,15 @@ class FencingWalk {
         if (violation) return violation;
       }
     }
-    return null;
+    return this.end();
+  }
+
+  /** Nothing fails any more: an engine that reaches all replicas and the control plane has to be able to start. */
+  private end(): string | null {
+    const seen = this.disks.map(seenOf);
+    const decision = decideStart({ epoch: this.plane.epoch + 1, seen, known: this.plane.record, deviceLive: false });
+    if (decision.kind === 'serve') return null;
+    return `${this.label}: with all replicas there no engine can start: ${decision.reason}`;
   }
 
   private toggleCut(): void {
@@ -108,6 +119,7 @@ class FencingWalk {
       members: [],
       bases: [],
       count: 0,
+      hasAskedFirst: false,
       open: new Set(),
     });
   }
@@ -167,10 +179,17 @@ class FencingWalk {
 
   private allowed(engine: Engine, members: readonly string[], phase: Phase): boolean {
     const agreement = agreementFor(new Set(members), engine.bases, phase);
-    if (agreement !== 'ask') return agreement === 'own';
+    const mustAsk = engine.hasAskedFirst && !engine.serving && this.without !== 'askedOnce';
+    if (agreement === 'refused') return false;
+    if (agreement === 'own' && !mustAsk) return true;
+    // As MembershipKeeper.ask has it: until a member has the first record it counts by itself.
+    const decided = engine.bases.length > 0 && engine.bases.every(countsAsDecided);
+    engine.hasAskedFirst ||= decided;
     if (!this.plane.up || this.random.next() < 0.1) return false;
     if (this.plane.epoch !== engine.epoch && this.without !== 'epochOfControlPlane') return false;
-    if (this.without !== 'recordOfControlPlane') this.plane.record = { ...this.recordFor(engine, members), bases: [] };
+    if (this.without !== 'recordOfControlPlane') {
+      this.plane.record = { ...this.recordFor(engine, members), bases: [], decided };
+    }
     this.stats.confirmed++;
     return true;
   }
