@@ -38,7 +38,7 @@ export class MembershipKeeper {
   private bases: readonly MembershipRecord[] = [];
   private count = 0;
   private confirmation: Confirmation | null = null;
-  private hasAskedFirst = false;
+  private hasAsked = false;
   private readonly timeoutMs: number;
   private readonly onChange: () => void;
 
@@ -82,18 +82,18 @@ export class MembershipKeeper {
    */
   ask(record: MembershipRecord): void {
     const isFirst = record.bases.length > 0 && record.bases.every(countsAsDecided);
-    this.hasAskedFirst ||= isFirst;
+    this.hasAsked = true;
     this.request = { ...record, decided: isFirst };
     this.confirmation = null;
     this.onChange();
   }
 
   /**
-   * The control plane may hold a first record that this engine asked for, and another engine may start from it: this one starts with
+   * The control plane may hold what this engine asked for before it started, and let another engine start from it: this one starts with
    * nothing else without its word.
    */
   get mustAsk(): boolean {
-    return this.hasAskedFirst && this.active === null;
+    return this.hasAsked && this.active === null;
   }
 
   /** The answer to what `ask` asked for, once it is there. */

@@ -30,6 +30,6 @@ describe('random walks over the fencing rules', () => {
     'bases',
     'askedOnce',
   ])('catch an engine without the rule %s', (rule) => {
-    expect(walkMany(rule, 40_000).violation).not.toBeNull();
+    expect(walkMany(rule, 100_000).violation).not.toBeNull();
   });
 });

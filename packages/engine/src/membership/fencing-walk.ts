@@ -5,7 +5,7 @@
  * acknowledged write on each of its members. Each rule can be left out by what the walk does with the answers, so that
  * a test sees that leaving it out is caught.
  */
-import { agreementFor, type Phase } from './agreement.ts';
+import { agreementFor } from './agreement.ts';
 import { asBase, compareGenerations, countsAsDecided, sortedMembers, type MembershipRecord } from './record.ts';
 import { seededRandom, type Random } from './random.ts';
 import { decideStart, type SeenReplica } from './start.ts';
@@ -36,8 +36,8 @@ interface Engine {
   members: string[];
   bases: readonly MembershipRecord[];
   count: number;
-  /** as `MembershipKeeper.mustAsk` while it has not started */
-  hasAskedFirst: boolean;
+  /** as `MembershipKeeper.mustAsk` */
+  hasAsked: boolean;
   readonly open: Set<string>;
 }
 
@@ -60,12 +60,15 @@ class FencingWalk {
   private acked = 0n;
   private writes = 0n;
   private readonly label: string;
+  /** of messages, in this walk */
+  private readonly lossChance: number;
 
   constructor(seed: number, replicaCount: number, without: FencingRule | null, stats: FencingStats) {
     this.random = seededRandom(seed);
     this.without = without;
     this.stats = stats;
     this.label = `seed ${seed}, ${replicaCount} replicas`;
+    this.lossChance = this.random.pick([0.05, 0.1, 0.3]);
     const names = Array.from({ length: replicaCount }, (_, index) => `r${index}`);
     const decided = this.random.chance(0.5);
     const first: MembershipRecord = { epoch: 0, count: 0, members: names, ...LAYOUT, bases: [], decided };
@@ -119,7 +122,7 @@ class FencingWalk {
       members: [],
       bases: [],
       count: 0,
-      hasAskedFirst: false,
+      hasAsked: false,
       open: new Set(),
     });
   }
@@ -135,7 +138,7 @@ class FencingWalk {
 
   private start(engine: Engine): string | null {
     for (const disk of this.disks) {
-      if (this.reaches(engine, disk) && disk.epoch <= engine.epoch && this.random.next() > 0.1) {
+      if (this.reaches(engine, disk) && disk.epoch <= engine.epoch && !this.random.chance(this.lossChance)) {
         disk.epoch = engine.epoch;
         engine.open.add(disk.name);
       }
@@ -146,7 +149,7 @@ class FencingWalk {
     if (decision.kind !== 'serve') {
       return this.without === 'neverFewer' ? this.startWithFewer(engine, seen) : null;
     }
-    return this.startWith(engine, [...decision.members], decision.bases, 'start');
+    return this.startWith(engine, [...decision.members], decision.bases, decision.agreement === 'ask');
   }
 
   /** What an engine would do that takes the newest members it sees for enough. */
@@ -157,35 +160,34 @@ class FencingWalk {
     const record = top;
     const have = seen.filter((disk) => disk.record && compareGenerations(disk.record, record) === 0);
     const members = have.map((disk) => disk.name).filter((name) => record.members.includes(name));
-    return members.length === 0 ? null : this.startWith(engine, members, [asBase(record), ...record.bases], 'running');
+    return members.length === 0 ? null : this.startWith(engine, members, [asBase(record), ...record.bases], false);
   }
 
-  private startWith(engine: Engine, members: string[], bases: readonly MembershipRecord[], phase: Phase) {
+  private startWith(engine: Engine, members: string[], bases: readonly MembershipRecord[], mustAsk: boolean) {
     engine.bases = bases;
     const source = this.disk(this.random.pick(members)).data;
     engine.count++;
-    const asked = this.allowed(engine, members, phase);
-    if (!asked) return null;
+    const hasAsked = engine.hasAsked && this.without !== 'askedOnce';
+    if (!this.allowed(engine, members, mustAsk || hasAsked)) return null;
     for (const name of members) {
       const disk = this.disk(name);
       if (!this.sends(engine, disk)) return null;
       disk.data = source;
     }
-    if (!this.propose(engine, members, 'running')) return null;
+    if (!this.store(engine, members)) return null;
     engine.serving = true;
     this.stats.starts++;
     return this.check(engine, 'start');
   }
 
-  private allowed(engine: Engine, members: readonly string[], phase: Phase): boolean {
-    const agreement = agreementFor(new Set(members), engine.bases, phase);
-    const mustAsk = engine.hasAskedFirst && !engine.serving && this.without !== 'askedOnce';
+  private allowed(engine: Engine, members: readonly string[], mustAsk: boolean): boolean {
+    const agreement = agreementFor(new Set(members), engine.bases, 'running');
     if (agreement === 'refused') return false;
     if (agreement === 'own' && !mustAsk) return true;
     // As MembershipKeeper.ask has it: until a member has the first record it counts by itself.
     const decided = engine.bases.length > 0 && engine.bases.every(countsAsDecided);
-    engine.hasAskedFirst ||= decided;
-    if (!this.plane.up || this.random.next() < 0.1) return false;
+    engine.hasAsked = true;
+    if (!this.plane.up || this.random.chance(this.lossChance)) return false;
     if (this.plane.epoch !== engine.epoch && this.without !== 'epochOfControlPlane') return false;
     if (this.without !== 'recordOfControlPlane') {
       this.plane.record = { ...this.recordFor(engine, members), bases: [], decided };
@@ -205,15 +207,20 @@ class FencingWalk {
     };
   }
 
-  private propose(engine: Engine, members: readonly string[], phase: Phase): boolean {
+  private propose(engine: Engine, members: readonly string[]): boolean {
     engine.count++;
-    if (!this.allowed(engine, members, phase)) return false;
+    return this.allowed(engine, members, false) && this.store(engine, members);
+  }
+
+  /** Writes the record to all members; true: it is active. */
+  private store(engine: Engine, members: readonly string[]): boolean {
     const record = this.recordFor(engine, members);
+    if (this.random.chance(this.lossChance)) return false; // nobody got it
     for (const name of this.random.shuffle(members)) {
       const disk = this.disk(name);
       if (!this.sends(engine, disk)) return false;
       disk.record = record;
-      if (this.random.next() < 0.05) return false; // stored, but the answer was lost
+      if (this.random.chance(this.lossChance)) return false; // stored, but the answer was lost
     }
     engine.members = [...record.members];
     engine.bases = [asBase(record)];
@@ -247,7 +254,7 @@ class FencingWalk {
   private goOnWith(engine: Engine, got: readonly string[]): boolean {
     for (let attempt = 0; attempt < 3; attempt++) {
       const live = got.filter((name) => this.usable(engine, this.disk(name)));
-      if (live.length > 0 && this.propose(engine, live, 'running')) return true;
+      if (live.length > 0 && this.propose(engine, live)) return true;
     }
     return false;
   }
@@ -262,7 +269,7 @@ class FencingWalk {
     joiner.epoch = engine.epoch;
     joiner.data = this.disk(source).data;
     const before = engine.members;
-    if (!this.propose(engine, [...before, joiner.name], 'running') && !this.propose(engine, before, 'running')) {
+    if (!this.propose(engine, [...before, joiner.name]) && !this.propose(engine, before)) {
       engine.serving = false;
       engine.alive = false;
     }
@@ -287,7 +294,7 @@ class FencingWalk {
   }
 
   private sends(engine: Engine, disk: Disk): boolean {
-    return this.usable(engine, disk) && this.random.next() > 0.1;
+    return this.usable(engine, disk) && !this.random.chance(this.lossChance);
   }
 
   private disk(name: string): Disk {

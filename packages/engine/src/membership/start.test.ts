@@ -79,6 +79,12 @@ describe('decideStart: who counts', () => {
       [seen('a', record('1.2', 'ab'))],
       { known: known('1.3', 'a') },
     ],
+    [
+      'of two records that the control plane confirmed one was stored, not the last: it is to hear of that',
+      'ask: b',
+      [seen('a', record('2.4', 'ab')), seen('b', record('3.2', 'b', [record('2.4', 'ab')]))],
+      { known: known('3.4', 'a') },
+    ],
     ['nobody has a record and none is known', 'wait: ', [seen('a', null)], {}],
   ])('%s', (_name, expected, replicas, more) => {
     expect(decide(replicas, more)).toBe(expected);
@@ -92,6 +98,17 @@ describe('decideStart: records that the control plane wrote by itself', () => {
       'own: abc',
       ['a', 'b', 'c'].map((name) => seen(name, null)),
       { known: known('0.1', 'abc') },
+    ],
+    [
+      'a proposal that somebody else lacks keeps no member of the decided record out',
+      'own: bcd',
+      [
+        seen('a', record('0.0', 'abcd')),
+        seen('b', record('2.1', 'ab', [record('0.0', 'abcd')])),
+        seen('c', record('1.1', 'bcd', [record('0.0', 'abcd')])),
+        seen('d', record('1.1', 'bcd', [record('0.0', 'abcd')])),
+      ],
+      { known: known('2.2', 'bcd', true) },
     ],
     [
       'a first start with one replica missing',

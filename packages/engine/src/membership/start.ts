@@ -72,8 +72,10 @@ export function decideStart(input: StartInput): StartDecision {
       `The control plane knows generation ${generationText(known)}; the replicas that answered (${namesOf(seen)}) hold generation ${generationText(top)}, which is older.`,
     );
   }
-  const standing = decided ? standingUnderDecided(decided, seen, []) : standingOf(seen);
-  return decideMembers(input, standing);
+  const standing = decided ? standingUnderDecided(decided, seen, seen, []) : standingOf(seen, seen);
+  // The control plane's last word came to nothing, yet it lets the next engine start from there unless it hears of another one first.
+  const mustAsk = !decided && known !== null && top !== null && compareGenerations(known, top) > 0;
+  return decideMembers(input, standing, mustAsk);
 }
 
 /** A newer record proves nothing once a member is seen that holds an older one: it was never active. */
@@ -82,10 +84,12 @@ function isNewerAndUnseen(known: MembershipRecord, top: MembershipRecord, seen: 
   return !seen.some((replica) => replica.record !== null && known.members.includes(replica.name));
 }
 
-/** Walks from the newest record to what it was proposed from while a member is seen that lacks it. */
-function standingOf(seen: readonly SeenReplica[]): Standing {
-  const top = newestRecord(seen.map((replica) => replica.record));
-  if (!top) return { bases: [], counting: seen, variants: [] };
+/**
+ * Walks from the newest record of the candidates to what it was proposed from while a member is seen, candidate or not, that lacks it.
+ */
+function standingOf(candidates: readonly SeenReplica[], seen: readonly SeenReplica[]): Standing {
+  const top = newestRecord(candidates.map((replica) => replica.record));
+  if (!top) return { bases: [], counting: candidates, variants: [] };
   const chain = [asBase(top), ...top.bases];
   const dropped: MembershipRecord[] = [];
   for (;;) {
@@ -96,13 +100,13 @@ function standingOf(seen: readonly SeenReplica[]): Standing {
   }
   const [record] = chain;
   if (!record) throw new Error('a chain of records ran empty');
-  if (countsAsDecided(record) && dropped.length > 0) return standingUnderDecided(record, seen, dropped);
+  if (countsAsDecided(record) && dropped.length > 0) return standingUnderDecided(record, candidates, seen, dropped);
   const accepted = [record, ...dropped];
-  const counting = seen.filter(
+  const counting = candidates.filter(
     (replica) =>
       record.members.includes(replica.name) && (holdsOneOf(replica, accepted) || wentOnFrom(replica, record)),
   );
-  const complete = dropped.length === 0 && record.members.every((name) => holds(seen, name, record));
+  const complete = dropped.length === 0 && record.members.every((name) => holds(candidates, name, record));
   return { bases: complete ? [record] : chain, counting, variants: variantsOf([...dropped, ...chain], counting) };
 }
 
@@ -137,18 +141,19 @@ function someMemberLacks(record: MembershipRecord, below: readonly MembershipRec
  */
 function standingUnderDecided(
   decided: MembershipRecord,
+  candidates: readonly SeenReplica[],
   seen: readonly SeenReplica[],
   dropped: readonly MembershipRecord[],
 ): Standing {
-  const members = seen.filter((replica) => decided.members.includes(replica.name));
+  const members = candidates.filter((replica) => decided.members.includes(replica.name));
   const onTop = members.filter((replica) => holdsOneOf(replica, dropped));
   const rest = members.filter((replica) => !onTop.includes(replica));
-  const below = rest.length > 0 ? standingOf(rest) : { bases: [], counting: [], variants: [] };
+  const below = rest.length > 0 ? standingOf(rest, seen) : { bases: [], counting: [], variants: [] };
   const variants = [...dropped, decided, ...below.variants].filter((record) => record.sizeBytes > 0);
   return { bases: [asBase(decided)], counting: [...onTop, ...below.counting], variants };
 }
 
-function decideMembers(input: StartInput, standing: Standing): StartDecision {
+function decideMembers(input: StartInput, standing: Standing, mustAsk: boolean): StartDecision {
   const fitting = standing.counting.filter((replica) => fits(replica, standing.variants));
   const agreed = new Set(fitting.map((replica) => replica.name));
   if (agreementFor(agreed, standing.bases, 'start') === 'refused') return waitForAgreement(standing, agreed);
@@ -161,7 +166,7 @@ function decideMembers(input: StartInput, standing: Standing): StartDecision {
   }
   const chosen = largestGroup(warm.length > 0 ? warm : fitting, standing.variants);
   const members = sortedMembers(chosen.map((replica) => replica.name));
-  const asked = agreementFor(new Set(members), standing.bases, 'running') === 'ask';
+  const asked = mustAsk || agreementFor(new Set(members), standing.bases, 'running') === 'ask';
   const first = chosen[0];
   if (!first) throw new Error('an agreement without a replica');
   return {
