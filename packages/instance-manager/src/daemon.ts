@@ -20,6 +20,7 @@ import { TlsFiles } from '@longhorn/shared-types/grpc/tls';
 import { MOUNT_CHECK_MS, PROCESS_LIMITS, type ProcessLimits } from './limits.ts';
 import { logLevels } from './log-levels.ts';
 import { runCommand } from './node/command.ts';
+import { removeDataSocket, removeDeadSockets } from './node/data-sockets.ts';
 import { hasDeviceRecord, recoverDevices } from './node/devices.ts';
 import { readMounts } from './node/mounts.ts';
 import { findSetpriv } from './process/child.ts';
@@ -82,6 +83,7 @@ function createManager(options: DaemonOptions): ProcessManager {
     binaryFolders: options.binaryFolders,
     cleanUpDevice: (binary, volume) => runCommand(binary, ['frontend', 'cleanup', '--volume', volume], { env }),
     hasDevice: (volume) => hasDeviceRecord(options.runFolder, volume),
+    replicaEnded: (name) => removeDataSocket(options.runFolder, name, logger),
     logger: textLogger(logger),
   });
 }
@@ -143,6 +145,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const manager = createManager(options);
   // Before the first engine can be asked for: its device must not meet the removal of an old one.
   await recoverDevices({ ...options, logger: textLogger(logger) });
+  await removeDeadSockets(options.runFolder, logger);
   const connections = new ClientCache();
   const servers = createServers(options, manager, connections);
   const port = await listenAll(servers, options);

@@ -1,5 +1,5 @@
 /** The proxy's flows on the real engine and replicas, run from their sources as the instance manager's processes. */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -188,6 +188,8 @@ describe('the proxy with a real engine', { timeout: 60_000 }, () => {
   });
 
   it('reports a killed replica process at once, and the engine drops it', async () => {
+    const socket = join(folder, 'run', 'data', 'vol-r-1.sock');
+    expect(existsSync(socket)).toBe(true);
     process.kill(daemon.manager.get('vol-r-1').pid, 'SIGKILL');
     await vi.waitFor(async () => {
       const mode = (await modes())[replicas[0] ?? ''];
@@ -195,5 +197,6 @@ describe('the proxy with a real engine', { timeout: 60_000 }, () => {
     }, PATIENT);
     const { status } = await processes.ProcessGet({ name: 'vol-r-1' });
     expect(status).toMatchObject({ state: 'error', error_msg: 'signal: killed' });
+    expect(existsSync(socket), 'it leaves nothing in the run folder').toBe(false);
   });
 });

@@ -19,6 +19,7 @@ export {
   snapshotsOf,
   type SnapshotInfo,
 } from './snapshot.ts';
+export { dataSocketFolder, dataSocketPath } from '../replica/data-socket-path.ts';
 export { cloneSnapshot, cloneStatus, type CloneRequest } from './clone.ts';
 export { cancelHash, hashSnapshot, hashStatus } from './hash.ts';
 export { snapshotDisk, snapshotNameOf, VOLUME_HEAD } from './disk-names.ts';

@@ -6,7 +6,7 @@ import { startReplicaOn, type StartedReplica } from '../../test/replica-process.
 import { temporaryFolder } from '../../test/temporary-folder.ts';
 import { DATA_CONNECTIONS_MAX } from '../limits.ts';
 import { FRAME_HELLO, FRAME_PING, FRAME_READ, FRAME_RESPONSE, FRAME_WRITE } from '../protocol/replica-frame.ts';
-import { dataSocketPath } from './run-replica.ts';
+import { dataSocketPath } from './data-socket-path.ts';
 
 const SIZE = 32 << 20;
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;

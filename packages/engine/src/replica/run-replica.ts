@@ -3,7 +3,6 @@
  * Ends with 0 on SIGINT and SIGTERM after everything acknowledged is on stable storage, and with an error when the replica has
  * failed: what its memory and its disk hold may differ, so only another process can serve it again.
  */
-import { createHash } from 'node:crypto';
 import { readFile, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -22,6 +21,7 @@ import { SyncAgent } from '../sync/sync-agent.ts';
 import { syncAgentHandlers } from '../sync/sync-agent-service.ts';
 import { backingLayer } from './backing-file.ts';
 import { DataServer } from './data-server.ts';
+import { dataSocketPath, SOCKET_PATH_BYTES_MAX } from './data-socket-path.ts';
 import { failureNote } from './failure-note.ts';
 import { ReplicaIo } from './replica-io.ts';
 import { ReplicaServer } from './replica-server.ts';
@@ -65,17 +65,6 @@ export interface RunningReplica {
   /** Ends everything and syncs nothing. */
   abandon(): Promise<void>;
   stop(): Promise<void>;
-}
-
-/** sun_path holds 108 bytes with its terminator. */
-const SOCKET_PATH_BYTES_MAX = 107;
-
-/** Path of a replica's unix socket; a name that makes it too long is replaced by the start of its hash. */
-export function dataSocketPath(runFolder: string, instanceName: string): string {
-  const path = join(runFolder, 'data', `${instanceName}.sock`);
-  if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX) return path;
-  const short = createHash('sha256').update(instanceName).digest('hex').slice(0, 16);
-  return join(runFolder, 'data', `${short}.sock`);
 }
 
 function checkOptions(options: RunReplicaOptions): void {
@@ -251,12 +240,13 @@ export async function startReplica(options: RunReplicaOptions): Promise<RunningR
 
 /** Runs until SIGINT or SIGTERM; resolves to the exit code. Rejects when the replica has failed. */
 export async function runReplica(options: RunReplicaOptions): Promise<number> {
-  const running = await startReplica(options);
-  options.log(`replica ${options.instanceName} of ${options.volumeName} listens on ${options.listen}`);
+  // From the beginning: one that is stopped while it starts ends in order, too, and leaves nothing behind.
   const asked = new Promise<null>((resolve) => {
     process.once('SIGINT', () => resolve(null));
     process.once('SIGTERM', () => resolve(null));
   });
+  const running = await startReplica(options);
+  options.log(`replica ${options.instanceName} of ${options.volumeName} listens on ${options.listen}`);
   const failure = await Promise.race([asked, running.failed]);
   if (failure !== null) {
     // The engine hears of it first, in the answers that are on their way.

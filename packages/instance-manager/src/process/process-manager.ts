@@ -25,6 +25,8 @@ export interface ManagerOptions extends ProcessHost {
   cleanUpDevice(binary: string, volume: string): Promise<void>;
   /** Whether the node's run folder still records a device of the volume. */
   hasDevice(volume: string): boolean;
+  /** A replica's process has ended, in whatever way. */
+  replicaEnded(name: string): void;
   readonly logger: { info(text: string): void; error(text: string): void };
 }
 
@@ -144,6 +146,9 @@ export class ProcessManager {
     if (device && process.state === 'running') this.guard.engineRuns(device);
     // A replaced engine's device is its successor's: only a registered engine leaves one.
     if (device && process.hasEnded && this.isRegistered(process)) this.guard.engineEnded(device, this.endOf(process));
+    if (process.kind === 'replica' && process.hasEnded && this.isRegistered(process)) {
+      this.options.replicaEnded(process.spec.name);
+    }
     this.tell(process);
   }
 
