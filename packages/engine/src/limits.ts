@@ -97,6 +97,8 @@ export const COPY_PIECE_BYTES = 2 << 20;
 export const COPY_PIECES_IN_FLIGHT = 8;
 /** Ranges of one piece when blocks with data and without take turns; more are sent as separate pieces. */
 export const COPY_RANGES_MAX = COPY_PIECE_BYTES / BLOCK_BYTES;
+/** Bytes a second: with less a rebuild would hardly end. */
+export const REBUILD_LIMIT_MIN = 1 << 20;
 /** The receiver of a file ends after this long without a request. */
 export const RECEIVER_IDLE_MS = 90_000;
 /** A replica that has failed ends its process after this long. */

@@ -83,7 +83,18 @@ describe('the commands about replicas', { timeout: 120_000 }, () => {
         '',
       ].join('\n'),
     );
-    const idle = { error: '', isRebuilding: false, progress: 0, state: '', fromReplicaAddress: '' };
+    const idle = {
+      error: '',
+      isRebuilding: false,
+      progress: 0,
+      state: '',
+      fromReplicaAddress: '',
+      bytesDone: 0,
+      bytesTotal: 0,
+      bytesWritten: 0,
+      bytesPerSecondMax: 0,
+      isPaused: false,
+    };
     const status = `${JSON.stringify({ [r1.address]: idle }, null, '\t')}\n`;
     expect(await output('replica-rebuild-status')).toBe(status);
     expect(await failure('update', '--mode', 'WO', r1.address)).toContain('cannot set to mode WO');
@@ -165,6 +176,11 @@ describe('the commands about replicas', { timeout: 120_000 }, () => {
         progress: 42,
         state: 'in_progress',
         fromReplicaAddress: 'tcp://10.42.1.5:10000',
+        bytesDone: 43,
+        bytesTotal: 100,
+        bytesWritten: 41,
+        bytesPerSecondMax: 1 << 20,
+        isPaused: true,
       };
       expect(status).toBe(`${JSON.stringify({ [r3.address]: shown }, null, '\t')}\n`);
       expect(reset).toBe(`cannot reset Restore info as replica(${r3.address}) is rebuilding`);
@@ -181,6 +197,28 @@ describe('the commands about replicas', { timeout: 120_000 }, () => {
       };
       expect(agent.requests).toEqual([{ rpc: 'FilesSync', request: expect.objectContaining(request) }]);
       expect((await modes())[r3.address], 'a rebuild that broke off leaves it to the caller').toBe('WO');
+    });
+  });
+
+  it('replica-rebuild-control pauses, resumes and limits the rebuilds that there are', async () => {
+    expect(await failure('replica-rebuild-control', '--pause')).toBe('no replica is being rebuilt');
+    expect(await failure('replica-rebuild-control')).toContain('one of --pause, --resume and --bandwidth-limit');
+    expect(await failure('rebuild-control', '--pause', '--resume')).toBe('--pause and --resume: only one of them');
+    await withRecordingAgent('r5', async (r5, agent) => {
+      const added = failure('add', ...SIZES, r5.address);
+      await agent.copying();
+      expect(await failure('rebuild-control', '--pause', r0.address)).toBe(
+        `replica ${r0.address} is not being rebuilt`,
+      );
+      expect(await output('replica-rebuild-control', '--pause', '--bandwidth-limit', '20m')).toBe('');
+      expect(await output('rebuild-control', '--resume', r5.address)).toBe('');
+      expect(agent.requests.slice(1)).toEqual([
+        { rpc: 'ReplicaRebuildLimit', request: { bytes_per_second: 20 * MIB } },
+        { rpc: 'ReplicaRebuildPause', request: { paused: true } },
+        { rpc: 'ReplicaRebuildPause', request: { paused: false } },
+      ]);
+      agent.breakOff();
+      await added;
     });
   });
 

@@ -35,7 +35,14 @@ export class RecordingAgent {
         progress: 42,
         state: 'in_progress',
         from_replica_address: 'tcp://10.42.1.5:10000',
+        bytes_done: 43,
+        bytes_total: 100,
+        bytes_written: 41,
+        paused: true,
+        bytes_per_second_max: 1 << 20,
       }),
+      ReplicaRebuildPause: (request) => this.note('ReplicaRebuildPause', request),
+      ReplicaRebuildLimit: (request) => this.note('ReplicaRebuildLimit', request),
     });
   }
 

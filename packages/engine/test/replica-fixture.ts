@@ -10,20 +10,29 @@ import type { Volume } from '../src/replica/volume.ts';
 /** A clock that stands still; timers fire only when a test runs them. */
 export class TestClock implements ReplicaClock {
   time = new Date('2026-02-03T04:05:06Z');
-  readonly timers = new Set<() => void>();
+  /** with when they are due, in ms since the clock was made */
+  readonly timers = new Map<() => void, number>();
+  private ms = 0;
 
   now(): Date {
     return this.time;
   }
 
-  after(_ms: number, run: () => void): () => void {
-    this.timers.add(run);
-    return () => this.timers.delete(run);
+  after(ms: number, run: () => void): () => void {
+    const timer = (): void => run();
+    this.timers.set(timer, this.ms + ms);
+    return () => this.timers.delete(timer);
+  }
+
+  /** Runs the timers that are due by then; those that they set wait for the next time. */
+  advance(ms: number): void {
+    this.ms += ms;
+    for (const [run, dueMs] of this.timers) if (dueMs <= this.ms && this.timers.delete(run)) run();
   }
 
   /** Runs all timers that are set now. */
   fire(): void {
-    const due = [...this.timers];
+    const due = [...this.timers.keys()];
     this.timers.clear();
     for (const run of due) run();
   }

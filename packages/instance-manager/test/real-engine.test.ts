@@ -187,6 +187,20 @@ describe('the proxy with a real engine', { timeout: 60_000 }, () => {
     expect((await modes())[third]).not.toBe(ReplicaMode.RW);
   });
 
+  it('limits the rebuilds that there are', async () => {
+    const limit = (mbps: number): Promise<object> =>
+      proxy.ReplicaRebuildingQosSet({ ...onEngine(), qos_limit_mbps: mbps });
+    expect(await limit(7), 'there is none').toEqual({});
+    await expect(limit(-1)).rejects.toThrow('qos_limit_mbps -1: must be 0 (no limit) or above');
+    const third = replicas[2] ?? '';
+    await proxy.ReplicaRemove({ ...onEngine(), replica_address: third });
+    const named = { replica_address: third, replica_name: 'vol-r-3' };
+    await proxy.ReplicaAdd({ ...onEngine(), ...named, size: 2 * SIZE, current_size: 2 * SIZE, restore: true });
+    await limit(7);
+    const { status } = await proxy.ReplicaRebuildingStatus(engine);
+    expect(status[third]).toMatchObject({ bytes_per_second_max: 7 << 20, paused: false });
+  });
+
   it('reports a killed replica process at once, and the engine drops it', async () => {
     const socket = join(folder, 'run', 'data', 'vol-r-1.sock');
     expect(existsSync(socket)).toBe(true);

@@ -152,11 +152,6 @@ describe('the proxy', () => {
     ['SPDKBackingImageGet', () => node.proxy.SPDKBackingImageGet({}), `SPDKBackingImageGet ${spdk}`],
     ['SPDKBackingImageList', () => node.proxy.SPDKBackingImageList({}), `SPDKBackingImageList ${spdk}`],
     ['SPDKBackingImageWatch', () => all(node.proxy.SPDKBackingImageWatch({})), `SPDKBackingImageWatch ${spdk}`],
-    [
-      'ReplicaRebuildingQosSet',
-      () => node.proxy.ReplicaRebuildingQosSet({ proxy_engine_request: { volume_name: 'v' } }),
-      'unsupported data engine DATA_ENGINE_V1',
-    ],
   ])('refuses %s', async (_rpc, call, text) => {
     expect(await refusal(call())).toBe(`${Code.Unimplemented} ${text}`);
   });

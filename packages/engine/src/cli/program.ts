@@ -176,6 +176,16 @@ function addReplicaCommands(program: Command): void {
     .description('progress of rebuilds')
     .action(async (_options: unknown, command: Command) => print(await (await load()).rebuildStatus(globals(command))));
   program
+    .command('replica-rebuild-control [address]')
+    .alias('rebuild-control')
+    .description('hold the rebuild of a replica back, or of all')
+    .addOption(booleanOption('--pause', 'copy nothing until --resume'))
+    .addOption(booleanOption('--resume', 'go on where it was paused'))
+    .option('--bandwidth-limit <size>', 'of what is written, a second; 0 = none', parseSize)
+    .action(async (address: string | undefined, _options: unknown, command: Command) => {
+      await (await load()).changeRebuild(globals(command), address, command.opts());
+    });
+  program
     .command('sync-agent-server-reset')
     .description('clear the state of all sync agents')
     .action(async (_options: unknown, command: Command) => (await load()).resetSyncAgents(globals(command)));

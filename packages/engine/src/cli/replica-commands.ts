@@ -1,7 +1,7 @@
-/** `add-replica`, `rm-replica`, `update-replica`, `ls-replica`, `verify-rebuild-replica`, `replica-rebuild-status`, `sync-agent-server-reset`. */
+/** `add-replica`, `rm-replica`, `update-replica`, `ls-replica`, `verify-rebuild-replica`, `replica-rebuild-status`, `replica-rebuild-control`, `sync-agent-server-reset`. */
 import { ReplicaMode } from '@longhorn/shared-types/generated/ptypes';
 import { controllerOf, getReplica, listReplicas, modeName, syncAgentOf } from '../client/flow.ts';
-import { addReplica, addRestoreReplica, rebuildingStatus, verifyRebuild } from '../client/rebuild.ts';
+import { addReplica, addRestoreReplica, changeRebuilds, rebuildingStatus, verifyRebuild } from '../client/rebuild.ts';
 import { withEngine, type GlobalFlags } from './engine-flow.ts';
 import { goJson, sortedMap, table } from './go-output.ts';
 
@@ -84,10 +84,37 @@ export async function rebuildStatus(flags: GlobalFlags): Promise<string> {
         progress: status.progress,
         state: status.state,
         fromReplicaAddress: status.from_replica_address,
+        bytesDone: status.bytes_done,
+        bytesTotal: status.bytes_total,
+        bytesWritten: status.bytes_written,
+        bytesPerSecondMax: status.bytes_per_second_max,
+        isPaused: status.paused,
       },
     ]);
     return goJson(sortedMap(Object.fromEntries(shown)));
   });
+}
+
+export interface RebuildFlags {
+  readonly pause: boolean;
+  readonly resume: boolean;
+  /** bytes a second */
+  readonly bandwidthLimit?: number;
+}
+
+export async function changeRebuild(
+  flags: GlobalFlags,
+  address: string | undefined,
+  { pause, resume, bandwidthLimit }: RebuildFlags,
+): Promise<void> {
+  if (pause && resume) throw new Error('--pause and --resume: only one of them');
+  if (!pause && !resume && bandwidthLimit === undefined) {
+    throw new Error('one of --pause, --resume and --bandwidth-limit is required');
+  }
+  const change = { isPaused: pause ? true : resume ? false : null, bytesPerSecond: bandwidthLimit ?? null };
+  const changed = await withEngine(flags, (flow) => changeRebuilds(flow, address ?? '', change));
+  if (changed.length > 0) return;
+  throw new Error(address === undefined ? 'no replica is being rebuilt' : `replica ${address} is not being rebuilt`);
 }
 
 export async function resetSyncAgents(flags: GlobalFlags): Promise<void> {

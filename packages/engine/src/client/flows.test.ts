@@ -313,7 +313,18 @@ describe('a rebuild', () => {
     await world.start([RW, WO]);
     const [, wo] = world.replicas;
     if (!wo) throw new Error('no replica');
-    const progress = { is_rebuilding: true, progress: 42, state: 'in_progress', from_replica_address: 'x', error: '' };
+    const progress = {
+      is_rebuilding: true,
+      progress: 42,
+      state: 'in_progress',
+      from_replica_address: 'x',
+      error: '',
+      bytes_done: 43,
+      bytes_total: 100,
+      bytes_written: 41,
+      paused: false,
+      bytes_per_second_max: 0,
+    };
     wo.agent = { ReplicaRebuildStatus: () => progress };
     expect(await rebuildingStatus(world.flow)).toEqual({ [wo.address]: progress });
     wo.agent = { RestoreStatus: () => ({ dest_file_name: 'volume-snap-x.img' }), ReplicaRebuildStatus: () => progress };

@@ -10,7 +10,14 @@ export {
   type EngineFlow,
   type ListedReplica,
 } from './flow.ts';
-export { addReplica, addRestoreReplica, rebuildingStatus, verifyRebuild, type ReplicaAddition } from './rebuild.ts';
+export {
+  addReplica,
+  addRestoreReplica,
+  changeRebuilds,
+  rebuildingStatus,
+  verifyRebuild,
+  type ReplicaAddition,
+} from './rebuild.ts';
 export {
   listSnapshots,
   purgeSnapshots,

@@ -233,10 +233,39 @@ export async function rebuildingStatus(flow: EngineFlow): Promise<Record<string,
         progress: 0,
         state: '',
         from_replica_address: '',
+        bytes_done: 0,
+        bytes_total: 0,
+        bytes_written: 0,
+        paused: false,
+        bytes_per_second_max: 0,
       };
     }
   }
   return status;
+}
+
+export interface RebuildChange {
+  /** null: as it is */
+  readonly isPaused: boolean | null;
+  /** of what a rebuild writes; 0 = no limit; null: as it is */
+  readonly bytesPerSecond: number | null;
+}
+
+/**
+ * Holds the rebuilds of a volume back, or one of them by the replica's address ("" = all), until told otherwise or until they end.
+ * Returns the addresses of those that there were.
+ */
+export async function changeRebuilds(flow: EngineFlow, only: string, change: RebuildChange): Promise<string[]> {
+  const rebuilt = (await listReplicas(flow)).filter(({ mode }) => mode === ReplicaMode.WO);
+  const meant = rebuilt.map(({ address }) => address).filter((address) => only === '' || address === only);
+  for (const address of meant) {
+    const agent = syncAgentOf(flow, address);
+    await withPrefix(`failed to change the rebuild of ${address}`, async () => {
+      if (change.bytesPerSecond !== null) await agent.ReplicaRebuildLimit({ bytes_per_second: change.bytesPerSecond });
+      if (change.isPaused !== null) await agent.ReplicaRebuildPause({ paused: change.isPaused });
+    });
+  }
+  return meant;
 }
 
 async function isRestoreTarget(flow: EngineFlow, address: string): Promise<boolean> {

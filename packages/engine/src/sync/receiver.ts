@@ -11,6 +11,7 @@ import { errnoCode, replaceFile, type DataFile, type Folder } from '../io/disk.t
 import type { ReplicaClock } from '../io/replica-clock.ts';
 import { COPY_PIECE_BYTES, COPY_WRITEBACK_BYTES, META_FILE_BYTES_MAX, RECEIVER_IDLE_MS } from '../limits.ts';
 import { CHECKSUM_SUFFIX, META_SUFFIX } from '../replica/snapshot-chain.ts';
+import type { Pace } from './rebuild-control.ts';
 import { changeTimeText, validChecksum, writeChecksum } from './checksum-file.ts';
 import { fileSource, readWindow, windowBuffer, writeWindow, type WindowBuffer } from './window.ts';
 
@@ -18,6 +19,8 @@ export const SSYNC_PATH = '/v1-ssync/';
 /** header of the answer to `open`: what this receiver can do beyond upstream's */
 export const SSYNC_FEATURES = 'x-longhorn-ssync';
 export const FEATURE_WINDOW = 'window';
+/** Between two signs of life while a request is held back. */
+const SIGN_OF_LIFE_MS = 1000;
 /** A range that one `getChecksum` or `writeData` may name. */
 const RANGE_BYTES_MAX = 4 * COPY_PIECE_BYTES;
 
@@ -73,16 +76,22 @@ export interface ReceiverOptions {
   readonly clock: ReplicaClock;
   /** called with the bytes that were compared or written */
   readonly onBytes: (count: number) => void;
+  /** called with the bytes that were written */
+  readonly onWritten: (count: number) => void;
+  readonly pace: Pace;
   readonly log: (text: string) => void;
 }
+
+/** What somebody wants to know of a receiver, and have of it. */
+export type ReceiverWatch = Pick<ReceiverOptions, 'onBytes' | 'onWritten' | 'pace'>;
 
 export interface LaunchedReceiver {
   readonly receiver: Receiver;
   readonly port: number;
 }
 
-/** Starts a receiver for one file; `onBytes` as in `ReceiverOptions`. */
-export type ReceiverLaunch = (name: string, onBytes: (count: number) => void) => Promise<LaunchedReceiver>;
+/** Starts a receiver for one file. */
+export type ReceiverLaunch = (name: string, watch: ReceiverWatch) => Promise<LaunchedReceiver>;
 
 export class Receiver {
   /** windows of a file that was there before which differed and were written */
@@ -181,14 +190,20 @@ export class Receiver {
         await this.hole(url);
         return json(null);
       case 'GET getChecksum':
+        await this.options.pace.whenGoing();
         return json(await this.checksum(url));
       case 'GET windowChecksum':
+        await this.keptAlive(response, () => this.options.pace.whenGoing());
         return json(await this.windowChecksum(url));
       case 'POST writeData':
-        await this.writeData(url, request);
+        await this.options.pace.whenGoing();
+        await this.options.pace.take(await this.writeData(url, request));
         return json(null);
       case 'POST window':
-        await this.window(url, request);
+        await this.keptAlive(response, async () => {
+          await this.options.pace.whenGoing();
+          await this.options.pace.take(await this.window(url, request));
+        });
         return json(null);
       case 'POST close':
         await this.finish(url);
@@ -196,6 +211,23 @@ export class Receiver {
         return json(null);
       default:
         throw new RequestError(404, `unknown request ${request.method} ${url.pathname}`);
+    }
+  }
+
+  /** Tells our sender, which waits only so long for a sign of life, every second that the work goes on. */
+  private async keptAlive(response: ServerResponse, work: () => Promise<void>): Promise<void> {
+    let cancel = (): void => undefined;
+    const arm = (): void => {
+      cancel = this.options.clock.after(SIGN_OF_LIFE_MS, () => {
+        response.writeProcessing();
+        arm();
+      });
+    };
+    arm();
+    try {
+      await work();
+    } finally {
+      cancel();
     }
   }
 
@@ -272,7 +304,7 @@ export class Receiver {
     });
   }
 
-  private async writeData(url: URL, request: IncomingMessage): Promise<void> {
+  private async writeData(url: URL, request: IncomingMessage): Promise<number> {
     const target = await this.opened();
     const { begin, end } = range(url, target.sizeBytes, RANGE_BYTES_MAX);
     const bytes = Buffer.allocUnsafeSlow(end - begin);
@@ -281,19 +313,21 @@ export class Receiver {
     else await target.file.writeLater(bytes, 0, length, begin);
     if (!target.existed) this.options.onBytes(length);
     await this.noteWritten(target, length);
+    return length;
   }
 
-  private async window(url: URL, request: IncomingMessage): Promise<void> {
+  private async window(url: URL, request: IncomingMessage): Promise<number> {
     const target = await this.opened();
     const { begin, end } = range(url, target.sizeBytes, COPY_PIECE_BYTES);
     const { file } = target;
     if (file === null) throw new RequestError(500, `${this.options.name} is not sent in windows`);
-    await this.withBuffer(async (buffer) => {
+    return this.withBuffer(async (buffer) => {
       const length = await readBody(request, buffer.bytes);
       const written = await writeWindow(file, buffer.bytes, length, begin, end, !target.existed);
       if (!target.existed) this.options.onBytes(written);
       else this.windowsChanged++;
       await this.noteWritten(target, written);
+      return written;
     });
   }
 
@@ -307,6 +341,7 @@ export class Receiver {
   }
 
   private async noteWritten(target: Target, count: number): Promise<void> {
+    this.options.onWritten(count);
     this.sinceWriteback += count;
     if (this.sinceWriteback < COPY_WRITEBACK_BYTES) return;
     this.sinceWriteback = 0;

@@ -18,6 +18,7 @@ import { FILE_TRIES_MAX } from '../limits.ts';
 import type { ReplicaServer } from '../replica/replica-server.ts';
 import { META_SUFFIX, childrenOf, snapshotFile, snapshotNameProblem } from '../replica/snapshot-chain.ts';
 import { idleJob, percentOf, runJob, type JobStatus } from './job-status.ts';
+import { FULL_SPEED } from './rebuild-control.ts';
 import type { Receiver, ReceiverLaunch } from './receiver.ts';
 import { LONG_CALL_MS, syncAgentAddress } from './sync-agent-address.ts';
 
@@ -149,7 +150,11 @@ export class SnapshotClone {
 
   /** One pass over the snapshot; returns how many windows of what was there before differed. */
   private async transfer(request: CloneRequest, image: string, onBytes: (count: number) => void): Promise<number> {
-    const { receiver, port } = await this.options.launch(image, onBytes);
+    const { receiver, port } = await this.options.launch(image, {
+      onBytes,
+      onWritten: () => undefined,
+      pace: FULL_SPEED,
+    });
     try {
       await this.exportTo(request, port, receiver);
     } finally {

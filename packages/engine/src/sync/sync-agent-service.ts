@@ -44,7 +44,7 @@ function fileHandlers(agent: SyncAgent): Partial<ServiceHandlers<SyncAgentServic
       return {};
     },
     ReceiverLaunch: async (request) => ({
-      port: (await agent.launchReceiver(request.to_file_name, () => undefined)).port,
+      port: (await agent.launchReceiver(request.to_file_name)).port,
     }),
     VolumeExport: async (request) => {
       await agent.exportVolume(
@@ -70,8 +70,27 @@ function jobHandlers(agent: SyncAgent): Partial<ServiceHandlers<SyncAgentService
       return { is_purging: isRunning, error, progress, state };
     },
     ReplicaRebuildStatus: () => {
-      const { isRunning, error, progress, state, fromAddress } = agent.rebuildStatus;
-      return { is_rebuilding: isRunning, error, progress, state, from_replica_address: fromAddress };
+      const { isRunning, error, progress, state, fromAddress, ...bytes } = agent.rebuildStatus;
+      return {
+        is_rebuilding: isRunning,
+        error,
+        progress,
+        state,
+        from_replica_address: fromAddress,
+        bytes_done: bytes.bytesDone,
+        bytes_total: bytes.bytesTotal,
+        bytes_written: bytes.bytesWritten,
+        paused: agent.rebuildControl.isPaused,
+        bytes_per_second_max: agent.rebuildControl.limit,
+      };
+    },
+    ReplicaRebuildPause: ({ paused }) => {
+      agent.pauseRebuild(paused);
+      return {};
+    },
+    ReplicaRebuildLimit: ({ bytes_per_second: bytesPerSecond }) => {
+      agent.limitRebuild(bytesPerSecond);
+      return {};
     },
     SnapshotClone: async (request) => {
       await agent.clone.run({

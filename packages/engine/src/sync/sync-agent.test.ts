@@ -3,6 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock, type ReplicaClock } from '../io/replica-clock.ts';
+import { TestClock } from '../../test/replica-fixture.ts';
 import { startReplicaOn, type StartedReplica } from '../../test/replica-process.ts';
 import { temporaryFolder } from '../../test/temporary-folder.ts';
 
@@ -23,8 +25,8 @@ afterEach(async () => {
   await folder.remove();
 });
 
-async function start(name: string, base: number): Promise<StartedReplica> {
-  const replica = await startReplicaOn(join(folder.path, name, 'replica'), base, SIZE);
+async function start(name: string, base: number, clock: ReplicaClock = systemClock): Promise<StartedReplica> {
+  const replica = await startReplicaOn(join(folder.path, name, 'replica'), base, SIZE, { clock });
   started.push(replica);
   await replica.control.ReplicaOpenEpoch({ epoch: 1, engineName: 'e' });
   return replica;
@@ -120,6 +122,80 @@ describe('sync agent', () => {
     expect(await status(to)).toBe(await status(from));
     await pull(to, from, true);
     expect(await to.agent.ReplicaRebuildStatus({})).toMatchObject({ state: 'complete', error: '' });
+  });
+
+  describe('that is held back', () => {
+    let clock: TestClock;
+    let from: StartedReplica;
+    let to: StartedReplica;
+    let rebuilt: Promise<void>;
+
+    /** A rebuild in the middle of its first file, which waits for its limit. */
+    beforeEach(async () => {
+      clock = new TestClock();
+      from = await source();
+      to = await start('target', BASE + 12, clock);
+      await to.control.ReplicaSnapshot({ name: 's2', user_created: true, created: CREATED });
+      await to.control.RebuildingSet({ rebuilding: true });
+      await to.agent.ReplicaRebuildLimit({ bytes_per_second: 1 << 20 });
+      rebuilt = pull(to, from);
+      rebuilt.catch(() => undefined);
+      while ((await to.agent.ReplicaRebuildStatus({})).bytes_written === 0);
+    });
+
+    async function expectEqual(): Promise<void> {
+      await to.control.ReplicaReload({});
+      expect((await content(to)).equals(await content(from))).toBe(true);
+    }
+
+    it('goes on as its limit allows, and tells its progress in bytes', async () => {
+      const status = await to.agent.ReplicaRebuildStatus({});
+      expect(status).toMatchObject({ is_rebuilding: true, paused: false, bytes_per_second_max: 1 << 20 });
+      expect(status.bytes_total).toBeGreaterThan(status.bytes_done);
+      let isOver = false;
+      void rebuilt.then(() => (isOver = true));
+      while (!isOver) {
+        clock.advance(100);
+        await to.agent.ReplicaRebuildStatus({});
+      }
+      const { bytes_done: done, bytes_total: total, bytes_written: written } = await to.agent.ReplicaRebuildStatus({});
+      expect(written).toBe(done);
+      // What the file system notes of its own counts as allocated.
+      expect(total - done).toBeLessThan(65_536);
+      await expectEqual();
+    });
+
+    it('stands still while it is paused, and goes on where it was', async () => {
+      await to.agent.ReplicaRebuildPause({ paused: true });
+      await to.agent.ReplicaRebuildLimit({ bytes_per_second: 0 });
+      for (let look = 0; look < 100; look++) {
+        // Also: the sender gets its signs of life.
+        clock.advance(1000);
+        expect(await to.agent.ReplicaRebuildStatus({})).toMatchObject({ is_rebuilding: true, paused: true, error: '' });
+      }
+      await to.agent.ReplicaRebuildPause({ paused: false });
+      await rebuilt;
+      expect(await to.agent.ReplicaRebuildStatus({})).toMatchObject({
+        paused: false,
+        state: 'complete',
+        progress: 100,
+      });
+      await expectEqual();
+    });
+  });
+
+  it('cannot be paused when no rebuild runs', async () => {
+    const { agent } = await start('target', BASE + 12);
+    await expect(agent.ReplicaRebuildPause({ paused: true })).rejects.toThrow('no files are being copied');
+    await agent.ReplicaRebuildPause({ paused: false });
+  });
+
+  it('refuses a limit that nobody can mean', async () => {
+    const { agent } = await start('target', BASE + 12);
+    for (const bytes of [-1, 50]) {
+      const limited = agent.ReplicaRebuildLimit({ bytes_per_second: bytes });
+      await expect(limited).rejects.toThrow(`bytes_per_second ${bytes}: must be 0 (no limit) or at least 1048576`);
+    }
   });
 
   it('purges: merges, prunes, and the content stays', async () => {

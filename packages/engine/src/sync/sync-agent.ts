@@ -8,14 +8,21 @@ import type { Identity } from '@longhorn/shared-types/grpc/identity';
 import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
 import type { Folder } from '../io/disk.ts';
 import type { ReplicaClock } from '../io/replica-clock.ts';
-import { FILE_TRIES_MAX } from '../limits.ts';
+import { FILE_TRIES_MAX, REBUILD_LIMIT_MIN } from '../limits.ts';
 import { purge } from '../replica/purge.ts';
 import type { ReplicaServer } from '../replica/replica-server.ts';
 import { META_SUFFIX, snapshotFile, snapshotNameProblem } from '../replica/snapshot-chain.ts';
 import type { Layer } from '../replica/volume.ts';
 import { confinedName } from './confined-name.ts';
 import { idleJob, percentOf, runJob, type JobStatus } from './job-status.ts';
-import { startReceiver, type LaunchedReceiver, type Receiver, type ReceiverLaunch } from './receiver.ts';
+import { FULL_SPEED, RebuildControl } from './rebuild-control.ts';
+import {
+  startReceiver,
+  type LaunchedReceiver,
+  type Receiver,
+  type ReceiverLaunch,
+  type ReceiverWatch,
+} from './receiver.ts';
 import { sendFile, sendSource } from './sender.ts';
 import { SnapshotClone } from './snapshot-clone.ts';
 import { SnapshotHasher } from './snapshot-hash.ts';
@@ -46,10 +53,30 @@ export interface FilesSyncRequest {
   readonly callTimeoutSeconds: number;
 }
 
+interface RebuildStatus extends JobStatus {
+  readonly fromAddress: string;
+  /** of content, compared or written */
+  bytesDone: number;
+  readonly bytesTotal: number;
+  bytesWritten: number;
+}
+
+const noRebuild = (): RebuildStatus => ({
+  ...idleJob(),
+  fromAddress: '',
+  bytesDone: 0,
+  bytesTotal: 0,
+  bytesWritten: 0,
+});
+
+/** Nobody looks, and nothing is held back. */
+const UNWATCHED: ReceiverWatch = { onBytes: () => undefined, onWritten: () => undefined, pace: FULL_SPEED };
+
 export class SyncAgent {
   readonly hasher: SnapshotHasher;
   purgeStatus: JobStatus = idleJob();
-  rebuildStatus: JobStatus & { fromAddress: string } = { ...idleJob(), fromAddress: '' };
+  rebuildStatus: RebuildStatus = noRebuild();
+  readonly rebuildControl: RebuildControl;
   readonly clone: SnapshotClone;
   private readonly options: SyncAgentOptions;
   private readonly receivers = new Set<Receiver>();
@@ -58,15 +85,18 @@ export class SyncAgent {
   constructor(options: SyncAgentOptions) {
     this.options = options;
     this.lastPort = options.firstPort - 1;
+    this.rebuildControl = new RebuildControl(options.clock);
     this.hasher = new SnapshotHasher(options.folder, options.hashLockFile, options.clock);
     const { server, folder, clock, log } = options;
-    const launch: ReceiverLaunch = (name, onBytes) => this.launchReceiver(name, onBytes);
+    const launch: ReceiverLaunch = (name, watch) => this.launchReceiver(name, watch);
     this.clone = new SnapshotClone({ server, folder, clock, log, launch });
   }
 
   /** Ends all receivers. */
   async stop(): Promise<void> {
     this.hasher.reset();
+    this.rebuildControl.resume();
+    this.rebuildControl.setLimit(0);
     for (const receiver of this.receivers) await receiver.stop();
   }
 
@@ -91,11 +121,11 @@ export class SyncAgent {
   }
 
   /** Starts a receiver for one file; returns its port. */
-  async launchReceiver(name: string, onBytes: (count: number) => void): Promise<LaunchedReceiver> {
+  async launchReceiver(name: string, watch: ReceiverWatch = UNWATCHED): Promise<LaunchedReceiver> {
     this.refuseLive('to_file_name', name);
     const { folder, clock, host, firstPort, portCount, log } = this.options;
     const ports = { first: firstPort, count: portCount, last: this.lastPort };
-    const started = await startReceiver({ folder, name, clock, onBytes, log }, host, ports);
+    const started = await startReceiver({ folder, name, clock, log, ...watch }, host, ports);
     this.lastPort = started.port;
     this.receivers.add(started.receiver);
     void started.receiver.done.then(() => this.receivers.delete(started.receiver));
@@ -117,22 +147,48 @@ export class SyncAgent {
       confinedName('from_file_name', file.from_file_name);
       confinedName('to_file_name', file.to_file_name);
     }
-    this.rebuildStatus = { ...idleJob(), fromAddress: request.fromAddress };
-    const status = this.rebuildStatus;
-    const total = 1 + request.files.reduce((sum, file) => sum + file.actual_size, 0);
-    let processed = 1;
+    const { fromAddress } = request;
+    const bytesTotal = request.files.reduce((sum, file) => sum + file.actual_size, 0);
+    const status: RebuildStatus = { ...noRebuild(), fromAddress, bytesTotal };
+    this.rebuildStatus = status;
     // A meta makes its image part of a chain: it comes after all images.
     const images = request.files.filter((file) => !file.to_file_name.endsWith(META_SUFFIX));
     const metas = request.files.filter((file) => file.to_file_name.endsWith(META_SUFFIX));
-    await runJob(status, async () => {
-      for (const file of [...images, ...metas]) {
-        const counts = file.actual_size > 0;
-        await this.pullFile(request, file, (count) => {
-          if (counts) processed += count;
-          status.progress = Math.min(percentOf(processed, total), 99);
-        });
-      }
-    });
+    try {
+      await runJob(status, async () => {
+        for (const file of [...images, ...metas]) {
+          const counts = file.actual_size > 0;
+          await this.pullFile(request, file, (count) => {
+            if (counts) status.bytesDone += count;
+            status.progress = Math.min(percentOf(1 + status.bytesDone, 1 + bytesTotal), 99);
+          });
+        }
+      });
+    } finally {
+      // It was about this rebuild.
+      this.rebuildControl.resume();
+    }
+  }
+
+  /** Holds the rebuild that runs until it is told to go on; a rebuild that is held is not a failed one, however long. */
+  pauseRebuild(isPaused: boolean): void {
+    if (!isPaused) {
+      this.rebuildControl.resume();
+      return;
+    }
+    if (!this.rebuildStatus.isRunning)
+      throw new Error('no rebuild to pause: no files are being copied to this replica');
+    this.rebuildControl.pause();
+  }
+
+  /** Of what rebuilds of this replica write, in bytes a second; 0 = no limit. Holds until another one is set or the process ends. */
+  limitRebuild(bytesPerSecond: number): void {
+    if (bytesPerSecond !== 0 && bytesPerSecond < REBUILD_LIMIT_MIN) {
+      throw new Error(
+        `bytes_per_second ${bytesPerSecond}: must be 0 (no limit) or at least ${REBUILD_LIMIT_MIN}, one MiB a second`,
+      );
+    }
+    this.rebuildControl.setLimit(bytesPerSecond);
   }
 
   /** Fetches one file from the source; a broken transfer is tried again and goes on from what is there. */
@@ -143,6 +199,7 @@ export class SyncAgent {
   ): Promise<void> {
     let fetched = 0;
     for (let tries = 1; ; tries++) {
+      await this.rebuildControl.whenGoing();
       let counted = 0;
       try {
         await this.pullOnce(request, file, (count) => {
@@ -153,7 +210,9 @@ export class SyncAgent {
         return;
       } catch (error) {
         fetched = Math.max(fetched, counted);
-        if (tries >= FILE_TRIES_MAX) throw error;
+        // A sender of another version does not wait for as long as a pause may last.
+        if (this.rebuildControl.isPaused) tries--;
+        else if (tries >= FILE_TRIES_MAX) throw error;
         this.options.log(`transfer of ${file.from_file_name} failed, is tried again: ${errorText(error)}`);
       }
     }
@@ -164,7 +223,12 @@ export class SyncAgent {
     file: SyncFileInfo,
     onBytes: (count: number) => void,
   ): Promise<void> {
-    const { receiver, port } = await this.launchReceiver(file.to_file_name, onBytes);
+    const status = this.rebuildStatus;
+    const onWritten = (count: number): void => {
+      if (file.actual_size > 0) status.bytesWritten += count;
+    };
+    const watch = { onBytes, onWritten, pace: this.rebuildControl };
+    const { receiver, port } = await this.launchReceiver(file.to_file_name, watch);
     const { volumeName = '' } = this.options.identity;
     const source = createClient(SyncAgentService, syncAgentAddress(request.fromAddress), {
       identity: { volumeName },
@@ -233,7 +297,7 @@ export class SyncAgent {
   reset(): void {
     this.hasher.reset();
     if (!this.purgeStatus.isRunning) this.purgeStatus = idleJob();
-    if (!this.rebuildStatus.isRunning) this.rebuildStatus = { ...idleJob(), fromAddress: '' };
+    if (!this.rebuildStatus.isRunning) this.rebuildStatus = noRebuild();
     this.clone.reset();
   }
 }

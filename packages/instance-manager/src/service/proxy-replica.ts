@@ -2,6 +2,7 @@
 import {
   addReplica,
   addRestoreReplica,
+  changeRebuilds,
   controllerOf,
   rebuildingStatus,
   verifyRebuild,
@@ -12,11 +13,14 @@ import { Code, rpcError } from '@longhorn/shared-types/grpc/rpc-error';
 import type { ServiceHandlers } from '@longhorn/shared-types/grpc/server';
 import { engineOf, onEngine, type ProxyContext } from './proxy-engine.ts';
 
+const MEBIBYTE = 1 << 20;
+
 type Handlers = ServiceHandlers<ProxyEngineServiceMethods>;
 type Names =
   | 'ReplicaAdd'
   | 'ReplicaList'
   | 'ReplicaRebuildingStatus'
+  | 'ReplicaRebuildingQosSet'
   | 'ReplicaVerifyRebuild'
   | 'ReplicaRemove'
   | 'ReplicaModeUpdate';
@@ -56,6 +60,13 @@ export function proxyReplica(context: ProxyContext): Pick<Handlers, Names> {
       };
     },
     ReplicaRebuildingStatus: async (request) => ({ status: await rebuildingStatus(engineOf(context, request)) }),
+    // Of all rebuilds of the volume; one that begins later begins without.
+    ReplicaRebuildingQosSet: async ({ proxy_engine_request: request, qos_limit_mbps: limit }) => {
+      const flow = engineOf(context, request);
+      if (limit < 0) throw rpcError(Code.InvalidArgument, `qos_limit_mbps ${limit}: must be 0 (no limit) or above`);
+      await changeRebuilds(flow, '', { isPaused: null, bytesPerSecond: limit * MEBIBYTE });
+      return {};
+    },
     ReplicaVerifyRebuild: async ({ proxy_engine_request: request, replica_address: address, replica_name: name }) => {
       const flow = engineOf(context, request);
       requireAddress(address);

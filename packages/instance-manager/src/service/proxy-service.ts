@@ -2,7 +2,6 @@
 import type { ProxyEngineServiceMethods } from '@longhorn/shared-types/generated/imrpc';
 import { Code, rpcError } from '@longhorn/shared-types/grpc/rpc-error';
 import type { ServiceHandlers } from '@longhorn/shared-types/grpc/server';
-import { requireV1 } from './data-engine.ts';
 import type { ProxyContext } from './proxy-engine.ts';
 import { proxyReplica } from './proxy-replica.ts';
 import { proxySnapshot } from './proxy-snapshot.ts';
@@ -22,10 +21,6 @@ export function proxyService(context: ProxyContext): ServiceHandlers<ProxyEngine
     ...proxyVolume(context),
     ...proxySnapshot(context),
     ...proxyReplica(context),
-    ReplicaRebuildingQosSet: ({ proxy_engine_request: request }) => {
-      if (request) requireV1(request.data_engine);
-      throw rpcError(Code.Unimplemented, 'unsupported data engine DATA_ENGINE_V1');
-    },
     SnapshotBackup: refuse(`SnapshotBackup ${BACKUP}`),
     SnapshotBackupStatus: refuse(`SnapshotBackupStatus ${BACKUP}`),
     BackupRestore: refuse(`BackupRestore ${BACKUP}`),

@@ -601,6 +601,19 @@ export interface ReplicaRebuildStatusResponse {
   progress: number;
   state: string;
   from_replica_address: string;
+  bytes_done: number;
+  bytes_total: number;
+  bytes_written: number;
+  paused: boolean;
+  bytes_per_second_max: number;
+}
+
+export interface ReplicaRebuildPauseRequest {
+  paused: boolean;
+}
+
+export interface ReplicaRebuildLimitRequest {
+  bytes_per_second: number;
 }
 
 export interface SnapshotCloneStatusResponse {
@@ -653,6 +666,8 @@ export interface SyncAgentServiceMethods {
   SnapshotPurge: Unary<Empty, Empty>;
   SnapshotPurgeStatus: Unary<Empty, SnapshotPurgeStatusResponse>;
   ReplicaRebuildStatus: Unary<Empty, ReplicaRebuildStatusResponse>;
+  ReplicaRebuildPause: Unary<ReplicaRebuildPauseRequest, Empty>;
+  ReplicaRebuildLimit: Unary<ReplicaRebuildLimitRequest, Empty>;
   SnapshotCloneStatus: Unary<Empty, SnapshotCloneStatusResponse>;
   SnapshotHash: Unary<SnapshotHashRequest, Empty>;
   SnapshotHashStatus: Unary<SnapshotHashStatusRequest, SnapshotHashStatusResponse>;
