@@ -190,6 +190,18 @@ describe('an instance manager that does not come up', () => {
   }, 60_000);
 });
 
+it('a volume that is detached while the instance manager of its engine comes up is detached when it is up', async () => {
+  const node = await attachBesideReplicas();
+  cluster.withoutImages.add(node);
+  cluster.killInstanceManager(node);
+  await cluster.run(10_000);
+  await cluster.attach('vol', null);
+  await cluster.run(10_000);
+  expect(isDetached()).toBe(false);
+  cluster.pullImages(node);
+  expect(await cluster.until(isDetached, 10_000)).toBe(true);
+}, 60_000);
+
 describe('an engine process on a node that was away', () => {
   let node: string;
 

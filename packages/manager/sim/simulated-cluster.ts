@@ -221,14 +221,23 @@ export class SimulatedCluster {
     if (type !== 'ADDED') return;
     const spec = object['spec'];
     const node = typeof spec === 'object' && spec !== null ? String(Reflect.get(spec, 'nodeName')) : '';
-    this.clock.after(500, () => {
-      if (this.world.dark.has(node) || this.withoutImages.has(node)) return;
-      this.#lastIp += 1;
-      const ip = `10.1.${this.nodes.indexOf(node)}.${this.#lastIp}`;
-      this.#podIps.set(name, ip);
-      this.world.startManager(node, ip);
-      this.#podIsUp(name, ip);
-    });
+    this.clock.after(500, () => this.#startInstanceManager(name, node));
+  }
+
+  #startInstanceManager(pod: string, node: string): void {
+    if (this.world.dark.has(node) || this.withoutImages.has(node)) return;
+    this.#lastIp += 1;
+    const ip = `10.1.${this.nodes.indexOf(node)}.${this.#lastIp}`;
+    this.#podIps.set(pod, ip);
+    this.world.startManager(node, ip);
+    this.#podIsUp(pod, ip);
+  }
+
+  /** A node can pull images again: the pods of instance managers that wait for that start. */
+  pullImages(node: string): void {
+    this.withoutImages.delete(node);
+    for (const { metadata } of this.datastore.stores.InstanceManager.byIndex('node', node))
+      if (!this.#podIps.has(metadata.name)) this.#startInstanceManager(metadata.name, node);
   }
 
   async #startManager(node: string): Promise<void> {

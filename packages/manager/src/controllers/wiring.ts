@@ -299,7 +299,11 @@ function wireWorkloadPods({ datastore }: ControllerContext, queues: Queues): voi
 }
 
 function addAllOn(node: string, { datastore: { stores } }: ControllerContext, queues: Queues): void {
-  for (const { metadata } of stores.InstanceManager.byIndex('node', node)) queues.instanceManager.add(metadata.name);
+  for (const { metadata } of stores.InstanceManager.byIndex('node', node)) {
+    queues.instanceManager.add(metadata.name);
+    for (const engine of stores.Engine.byIndex('instanceManager', metadata.name))
+      queues.engine.add(engine.metadata.name);
+  }
   for (const { metadata } of stores.Engine.byIndex('node', node)) queues.engine.add(metadata.name);
   for (const { metadata } of stores.Replica.byIndex('node', node)) queues.replica.add(metadata.name);
   for (const { metadata } of stores.Orphan.byIndex('node', node)) queues.orphan.add(metadata.name);
@@ -326,6 +330,9 @@ function wireInstanceManagers(context: ControllerContext, queues: Queues): void 
     if (current?.status.currentState !== previous?.status.currentState) {
       addNeedy(context, queues);
       addAllOn(manager.spec.nodeID, context, queues);
+      // One that is to end names no node any more, and still has its instance manager, which may be gone.
+      for (const { metadata } of stores.Engine.byIndex('instanceManager', manager.metadata.name))
+        queues.engine.add(metadata.name);
     }
   });
   // One that no engine names any more may go.

@@ -91,7 +91,11 @@ function makeStores(): Stores {
   ): ObjectStore<CrdObjects[K]> => new ObjectStore<CrdObjects[K]>(kind, indexes);
   return {
     Volume: make('Volume', { source: (v) => one(sourceOfCopy(v)) }),
-    Engine: make('Engine', { volume: (e) => one(e.spec.volumeName), node: (e) => one(e.spec.nodeID) }),
+    Engine: make('Engine', {
+      volume: (e) => one(e.spec.volumeName),
+      node: (e) => one(e.spec.nodeID),
+      instanceManager: (e) => one(e.status.instanceManagerName),
+    }),
     Replica: make('Replica', {
       volume: (r) => one(r.spec.volumeName),
       node: (r) => one(r.spec.nodeID),
