@@ -4,10 +4,10 @@
  * holder's environment proves to be. What a running engine serves is left alone and reported. Never waits for a device.
  */
 import { existsSync, lstatSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as delayFor } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { isDeadSocket } from '@longhorn/shared-types/node/unix-socket';
 import { DEVICE_DIRECTORY, devicePaths, devicesDirectory, isVolumeName } from './fuse/device-paths.ts';
 import { type RemovalReport, removeLeftovers } from './fuse/device-removal.ts';
 import { fuseMountsBelow, removeControlMounts } from './fuse/fuse-connection.ts';
@@ -57,17 +57,6 @@ const cleanDevice = async (volume: string, options: CleanupOptions, report: Remo
     lock.release();
   }
 };
-
-/** Whether nobody listens on a unix socket any more: only then does the kernel refuse. */
-export const isDeadSocket = (path: string): Promise<boolean> =>
-  new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(false);
-    });
-    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
-  });
 
 const cleanSocket = async (path: string, report: RemovalReport): Promise<void> => {
   if (!existsSync(path) || !lstatSync(path).isSocket()) return;

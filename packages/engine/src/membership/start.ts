@@ -62,11 +62,13 @@ export function decideStart(input: StartInput): StartDecision {
     return waitFor(known?.members ?? [], 'No replica can be reached.');
   }
   const top = newestRecord(seen.map((replica) => replica.record));
-  const decided = known && countsAsDecided(known) && (!top || compareGenerations(known, top) > 0) ? known : null;
+  const isNewer = known !== null && (!top || compareGenerations(known, top) > 0);
+  const decided = isNewer && countsAsDecided(known) ? known : null;
   if (!top && !decided) {
     return waitFor(known?.members ?? [], 'None of the replicas that answered has a membership record, so none counts.');
   }
-  if (!decided && known && top && isNewerAndUnseen(known, top, seen)) {
+  // A newer record proves nothing once a member is seen that holds an older one: it was never active.
+  if (!decided && isNewer && top && !seen.some(({ name, record }) => record !== null && known.members.includes(name))) {
     return waitFor(
       known.members,
       `The control plane knows generation ${generationText(known)}; the replicas that answered (${namesOf(seen)}) hold generation ${generationText(top)}, which is older.`,
@@ -74,14 +76,7 @@ export function decideStart(input: StartInput): StartDecision {
   }
   const standing = decided ? standingUnderDecided(decided, seen, seen, []) : standingOf(seen, seen);
   // The control plane's last word came to nothing, yet it lets the next engine start from there unless it hears of another one first.
-  const mustAsk = !decided && known !== null && top !== null && compareGenerations(known, top) > 0;
-  return decideMembers(input, standing, mustAsk);
-}
-
-/** A newer record proves nothing once a member is seen that holds an older one: it was never active. */
-function isNewerAndUnseen(known: MembershipRecord, top: MembershipRecord, seen: readonly SeenReplica[]): boolean {
-  if (compareGenerations(known, top) <= 0) return false;
-  return !seen.some((replica) => replica.record !== null && known.members.includes(replica.name));
+  return decideMembers(input, standing, isNewer && !decided);
 }
 
 /**

@@ -11,8 +11,8 @@ import { errnoCode, replaceFile, type DataFile, type Folder } from '../io/disk.t
 import type { ReplicaClock } from '../io/replica-clock.ts';
 import { COPY_PIECE_BYTES, COPY_WRITEBACK_BYTES, META_FILE_BYTES_MAX, RECEIVER_IDLE_MS } from '../limits.ts';
 import { CHECKSUM_SUFFIX, META_SUFFIX } from '../replica/snapshot-chain.ts';
-import type { Pace } from './rebuild-control.ts';
 import { changeTimeText, validChecksum, writeChecksum } from './checksum-file.ts';
+import type { Pace } from './rebuild-control.ts';
 import { fileSource, readWindow, windowBuffer, writeWindow, type WindowBuffer } from './window.ts';
 
 export const SSYNC_PATH = '/v1-ssync/';

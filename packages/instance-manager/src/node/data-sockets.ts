@@ -1,9 +1,9 @@
 /** Sockets of replicas that ended without removing them: by SIGKILL, or with the instance manager that ran them. */
 import { existsSync, readdirSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { dataSocketFolder, dataSocketPath } from '@longhorn/engine/client';
 import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
+import { isDeadSocket } from '@longhorn/shared-types/node/unix-socket';
 
 interface Log {
   error(text: string): void;
@@ -25,20 +25,9 @@ export async function removeDeadSockets(runFolder: string, log: Log): Promise<vo
   for (const file of readdirSync(folder).filter((name) => name.endsWith('.sock'))) {
     const path = join(folder, file);
     try {
-      if (await isDead(path)) rmSync(path, { force: true });
+      if (await isDeadSocket(path)) rmSync(path, { force: true });
     } catch (error) {
       log.error(`the socket ${path} stays: ${errorText(error)}`);
     }
   }
-}
-
-function isDead(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.on('connect', () => {
-      socket.destroy();
-      resolve(false);
-    });
-    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
-  });
 }

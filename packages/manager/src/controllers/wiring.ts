@@ -298,11 +298,16 @@ function wireWorkloadPods({ datastore }: ControllerContext, queues: Queues): voi
   });
 }
 
-function addAllOn(node: string, { datastore: { stores } }: ControllerContext, queues: Queues): void {
+/** One that is to end names no node any more, and still has its instance manager, which may be gone. */
+function addEnginesOf(manager: string, { datastore: { stores } }: ControllerContext, queues: Queues): void {
+  for (const { metadata } of stores.Engine.byIndex('instanceManager', manager)) queues.engine.add(metadata.name);
+}
+
+function addAllOn(node: string, context: ControllerContext, queues: Queues): void {
+  const { stores } = context.datastore;
   for (const { metadata } of stores.InstanceManager.byIndex('node', node)) {
     queues.instanceManager.add(metadata.name);
-    for (const engine of stores.Engine.byIndex('instanceManager', metadata.name))
-      queues.engine.add(engine.metadata.name);
+    addEnginesOf(metadata.name, context, queues);
   }
   for (const { metadata } of stores.Engine.byIndex('node', node)) queues.engine.add(metadata.name);
   for (const { metadata } of stores.Replica.byIndex('node', node)) queues.replica.add(metadata.name);
@@ -330,9 +335,7 @@ function wireInstanceManagers(context: ControllerContext, queues: Queues): void 
     if (current?.status.currentState !== previous?.status.currentState) {
       addNeedy(context, queues);
       addAllOn(manager.spec.nodeID, context, queues);
-      // One that is to end names no node any more, and still has its instance manager, which may be gone.
-      for (const { metadata } of stores.Engine.byIndex('instanceManager', manager.metadata.name))
-        queues.engine.add(metadata.name);
+      addEnginesOf(manager.metadata.name, context, queues);
     }
   });
   // One that no engine names any more may go.
