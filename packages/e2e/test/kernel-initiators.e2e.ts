@@ -1,11 +1,11 @@
 /**
  * The initiators of the Linux kernel, in a guest with Debian's: open-iscsi and nbd-client attach a volume and a file system on it
- * is written to, with open-iscsi also while its engine is killed; it is still mounted then and has what was written.
+ * is written to, also while its engine is killed; it is still mounted then and has what was written.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cluster } from '../src/cluster.ts';
 import { Forward, Guest, HOST } from '../src/guest/guest.ts';
@@ -60,7 +60,7 @@ describe.skipIf(!canRun)('initiators of the kernel', () => {
   /** A file system on the guest's device, and somebody who writes, syncs and remembers what he wrote, file after file. */
   async function beginLoad(device: string): Promise<void> {
     await guest.run(
-      `mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 ${device} && mount ${device} /mnt && rm -rf /tmp/load && mkdir /tmp/load`,
+      `mkfs.ext4 -qF -E lazy_itable_init=0,lazy_journal_init=0 ${device} && mount ${device} /mnt && rm -rf /tmp/load && mkdir /tmp/load`,
     );
     const round =
       'f=f$((i%16)); dd if=/dev/urandom of=/mnt/$f bs=64k count=4 conv=fsync 2>/dev/null || break; (cd /mnt && md5sum $f) > /tmp/load/$f.sum';
@@ -91,6 +91,19 @@ describe.skipIf(!canRun)('initiators of the kernel', () => {
       `mount ${device} /mnt && cd /mnt && cat /tmp/load/*.sum | md5sum -c && fstrim /mnt && cd / && umount /mnt`,
     );
     return guest.run(`e2fsck -fn ${device}`);
+  }
+
+  /** As nbd-client, but the kernel holds what is asked of the device while the server is gone. */
+  async function attachByNetlink(port: number, exportName: string): Promise<void> {
+    const program = readFileSync(resolve(import.meta.dirname, '../src/guest/nbd-attach.py')).toString('base64');
+    await guest.run(`echo ${program} | base64 -d > /tmp/nbd-attach.py`);
+    await guest.run(`(python3.11 /tmp/nbd-attach.py ${HOST} ${port} ${exportName} 120 > /tmp/nbd-attach.log 2>&1 &)`);
+    await waitFor(
+      'the disk is there',
+      60_000,
+      () => guest.run('[ "$(cat /sys/block/nbd0/size)" -gt 0 ]').then(() => true),
+      () => guest.run('cat /tmp/nbd-attach.log'),
+    );
   }
 
   it('open-iscsi: logs in by CHAP of both sides, and stays mounted when the engine is killed under load', async () => {
@@ -124,9 +137,9 @@ describe.skipIf(!canRun)('initiators of the kernel', () => {
     await deleteVolume(cluster, 'scsi');
   });
 
-  // Its engine is not killed: nbd-client does not tell the kernel to wait for a connection (NBD_ATTR_DEAD_CONN_TIMEOUT), so
-  // the kernel fails what is asked of the device while there is none.
-  it('nbd-client: has a file system that is written to', async () => {
+  // nbd-client tells the kernel to fail what is asked of the device while there is no connection. So it is not nbd-client that
+  // attaches the device when the engine is killed.
+  it('nbd: has a file system that is written to, and stays mounted when the engine is killed under load', async () => {
     await setSetting(cluster, 'blockdev-driver', 'nbd');
     await cluster.kube.create('volumes', volumeManifest('nbd', 256 * MIB, 2));
     await waitState(cluster, 'nbd', 'detached');
@@ -136,6 +149,13 @@ describe.skipIf(!canRun)('initiators of the kernel', () => {
     try {
       await guest.run(`nbd-client ${HOST} ${forward.port} /dev/nbd0 -N nbd -timeout 120`);
       await beginLoad('/dev/nbd0');
+      await progress(16);
+      expect(await endLoad('/dev/nbd0')).toContain('/65536 files');
+      await guest.run('nbd-client -d /dev/nbd0');
+
+      await attachByNetlink(forward.port, 'nbd');
+      await beginLoad('/dev/nbd0');
+      await killEngine('nbd');
       await progress(16);
       expect(await endLoad('/dev/nbd0')).toContain('/65536 files');
       await guest.run('nbd-client -d /dev/nbd0');

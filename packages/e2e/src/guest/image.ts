@@ -1,8 +1,9 @@
 /**
  * Kernel and initial file system of a guest for the tests of kernel initiators: Debian's kernel with the modules that they need,
- * busybox, open-iscsi and nbd-client, from Debian's packages, none of which is installed on this machine. Made once, kept by its
- * kernel's version.
+ * busybox, open-iscsi, nbd-client and Python, from Debian's packages, none of which is installed on this machine. Made once, kept
+ * by its kernel's version and this file's content.
  */
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   cpSync,
@@ -19,10 +20,14 @@ import { run } from '../shell.ts';
 
 /** Programs, and the libraries that they are linked with. */
 const PACKAGES = [
-  ...'busybox-static e2fsprogs kmod nbd-client open-iscsi'.split(' '),
-  ...'libblkid1 libc6 libcap2 libcom-err2 libext2fs2 libffi8 libgcc-s1 libgcrypt20 libgmp10 libgnutls30'.split(' '),
+  ...'busybox-static e2fsprogs kmod nbd-client open-iscsi python3.11-minimal'.split(' '),
+  ...'libblkid1 libc6 libcap2 libcom-err2 libexpat1 libext2fs2 libffi8 libgcc-s1 libgcrypt20 libgmp10 libgnutls30'.split(
+    ' ',
+  ),
   ...'libgpg-error0 libhogweed6 libidn2-0 libisns0 libkmod2 liblz4-1 liblzma5 libmount1 libnettle8'.split(' '),
-  ...'libnl-3-200 libnl-genl-3-200 libopeniscsiusr libp11-kit0 libpcre2-8-0 libselinux1 libss2 libssl3'.split(' '),
+  ...'libnl-3-200 libnl-genl-3-200 libopeniscsiusr libp11-kit0 libpcre2-8-0 libpython3.11-minimal libselinux1 libss2 libssl3'.split(
+    ' ',
+  ),
   ...'libsystemd0 libtasn1-6 libunistring2 libuuid1 libzstd1 zlib1g'.split(' '),
 ];
 /** What is loaded in the guest; what these depend on comes along. */
@@ -39,7 +44,11 @@ export interface GuestImage {
 export async function guestImage(folder: string): Promise<GuestImage> {
   const kernelPackage = await newestKernel();
   const version = kernelPackage.replace('linux-image-', '');
-  const made = join(folder, version);
+  const recipe = createHash('sha256')
+    .update(readFileSync(import.meta.filename))
+    .digest('hex')
+    .slice(0, 8);
+  const made = join(folder, `${version}-${recipe}`);
   const image = { kernel: join(made, 'vmlinuz'), initramfs: join(made, 'initramfs') };
   if (existsSync(image.initramfs)) return image;
   const work = join(folder, `making-${process.pid}`);
