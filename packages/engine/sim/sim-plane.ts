@@ -181,15 +181,7 @@ export class SimPlane {
 
   private rebuildOne(engine: SimEngine): void {
     if (this.rebuildingFor === engine) return;
-    const wanted = this.options.cluster.replicas.find((replica) => {
-      const entry = engine.context.replicas.get(addressOf(replica));
-      return (
-        replica.process &&
-        !this.filling.has(replica) &&
-        engine.node.isUp &&
-        (!entry || entry.stage === 'out' || entry.stage === 'joining')
-      );
-    });
+    const wanted = this.nextToRebuild(engine);
     if (!wanted) return;
     this.rebuildingFor = engine;
     this.rebuild(engine, wanted)
@@ -204,6 +196,14 @@ export class SimPlane {
         if (this.rebuildingFor === engine) this.rebuildingFor = null;
       })
       .catch((error: unknown) => this.options.violation(errorText(error)));
+  }
+
+  /** First the one whose rebuild has begun: an engine has one at a time. */
+  private nextToRebuild(engine: SimEngine): SimReplica | undefined {
+    if (!engine.node.isUp) return undefined;
+    const stageOf = (replica: SimReplica): string => engine.context.replicas.get(addressOf(replica))?.stage ?? 'out';
+    const idle = this.options.cluster.replicas.filter((replica) => replica.process && !this.filling.has(replica));
+    return idle.find((replica) => stageOf(replica) === 'joining') ?? idle.find((replica) => stageOf(replica) === 'out');
   }
 
   /** A copy that lost power half way cannot be opened: as a manager would, replace the replica. */
