@@ -2,8 +2,8 @@
  * A volume as an NBD export, on a unix socket or over TCP, for several connections at a time; over TCP in TLS alone if so wanted.
  *
  * The device survives the engine as far as its client does: the socket's path stays the same, and a client that
- * reconnects (`nbd-client -persist`, qemu's `reconnect-delay`) goes on with the next engine. A flush on one connection
- * covers what was acknowledged on all of them.
+ * reconnects goes on with the next engine (docs/nbd.md says which do). A flush on one connection covers what was
+ * acknowledged on all of them.
  */
 import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
