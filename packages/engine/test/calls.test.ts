@@ -11,6 +11,7 @@ import {
   type SyncAgentServiceMethods,
 } from '@longhorn/shared-types/generated/ptypes';
 import { createClient, type ServiceClient } from '@longhorn/shared-types/grpc/client';
+import { Code } from '@longhorn/shared-types/grpc/rpc-error';
 import { CliWorld, type StartedEngine, type StartedReplica } from './cli-world.ts';
 
 let world: CliWorld;
@@ -75,6 +76,14 @@ describe('the engine', () => {
       [second.address, ReplicaMode.ERR],
     ]);
     await control.ReplicaDelete({ address: second.address });
+  });
+
+  it.each(['ReplicaPrepareRebuild', 'ReplicaVerifyRebuild'] as const)('%s: refuses another instance', async (call) => {
+    const { address } = first;
+    await expect(control[call]({ address, instanceName: 'r9' })).rejects.toMatchObject({
+      code: Code.FailedPrecondition,
+      details: 'incorrect instance name r9; check replica address',
+    });
   });
 
   it('JournalList: succeeds; VolumeIO: Unimplemented, as with Longhorn', async () => {

@@ -99,6 +99,9 @@ describe('the commands about replicas', { timeout: 120_000 }, () => {
     expect(await output('replica-rebuild-status')).toBe(status);
     expect(await failure('update', '--mode', 'WO', r1.address)).toContain('cannot set to mode WO');
     const named = ['--replica-instance-name', 'r1'];
+    expect(await failure('verify-rebuild-replica', '--replica-instance-name', 'r9', r1.address)).toContain(
+      'incorrect instance name r9; check replica address',
+    );
     expect(await output('verify-rebuild-replica', ...named, r1.address)).toBe('');
     expect(await modes()).toEqual({ [r0.address]: 'RW', [r1.address]: 'RW' });
     expect(await output('verify-rebuild', r1.address), 'RW already is success').toBe('');

@@ -1,4 +1,5 @@
 /** `ptypes.ControllerService`: one handler per RPC, each a call of the engine. */
+import { Code, rpcError } from '@longhorn/shared-types/grpc/rpc-error';
 import type { ServiceHandlers } from '@longhorn/shared-types/grpc/server';
 import type { ControllerServiceMethods } from '@longhorn/shared-types/generated/ptypes';
 import { VERSIONS } from './versions.ts';
@@ -82,13 +83,24 @@ function replicaHandlers(engine: VolumeEngine): Handlers {
       const entry = await engine.updateReplica(address?.address ?? '', modeFromWire(mode));
       return entry ? replicaMessage(entry) : {};
     },
-    ReplicaPrepareRebuild: async ({ address }) => {
+    ReplicaPrepareRebuild: async ({ address, instanceName }) => {
+      requireInstance(engine, address, instanceName);
       const files = await engine.prepareRebuild(address);
       const entry = context.replicas.get(address);
       return { replica: entry ? replicaMessage(entry) : null, sync_file_info_list: files };
     },
-    ReplicaVerifyRebuild: async ({ address }) => replicaMessage(await engine.verifyRebuild(address)),
+    ReplicaVerifyRebuild: async ({ address, instanceName }) => {
+      requireInstance(engine, address, instanceName);
+      return replicaMessage(await engine.verifyRebuild(address));
+    },
   };
+}
+
+/** An address may have gone from one replica to another: a caller that names an instance means no other ('' = any). */
+function requireInstance({ context }: VolumeEngine, address: string, instanceName: string): void {
+  const entry = context.replicas.get(address);
+  if (instanceName === '' || !entry || entry.name === entry.address || entry.name === instanceName) return;
+  throw rpcError(Code.FailedPrecondition, `incorrect instance name ${instanceName}; check replica address`);
 }
 
 function observingHandlers(engine: VolumeEngine, printJournal: (limit: number) => void): Handlers {
