@@ -379,6 +379,7 @@ export class SimulatedWorld {
       snapshot_max_count: 250,
       snapshot_max_size: 0,
       epoch: engine.epoch,
+      engineName: name,
       membership: engine.record,
       membershipRequest: engine.request,
       ioState: engine.ioState,

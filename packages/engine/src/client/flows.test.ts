@@ -223,16 +223,19 @@ describe('a rebuild', () => {
     expect(world.calls).toEqual(REBUILD.toSpliced(5, 0, 'r2.ReplicaSync'));
   });
 
-  it('expands a smaller closed replica, and takes a stale mark off, with the engine’s epoch', async () => {
-    world.volume = { ...world.volume, epoch: 7 };
+  it.each([
+    { told: '', name: 'v-e-0' },
+    { told: 'v-e-1', name: 'v-e-1' },
+  ])('expands a smaller closed replica, and takes a stale mark off, as the engine itself: $name', async (engine) => {
+    world.volume = { ...world.volume, epoch: 7, engineName: engine.told };
     await world.start([RW, RW]);
     setState(2, { capabilities: ['epoch'], state: 'closed', size: '4096', rebuilding: true });
     await addReplica(world.flow, addition(2));
     expect(world.calls.slice(0, 7)).toEqual([
-      'r2.ReplicaOpenEpoch 7 v-e-0',
+      `r2.ReplicaOpenEpoch 7 ${engine.name}`,
       `r2.ReplicaExpand ${MIB}`,
       'r2.ReplicaClose',
-      'r2.ReplicaOpenEpoch 7 v-e-0',
+      `r2.ReplicaOpenEpoch 7 ${engine.name}`,
       'r2.RebuildingSet false',
       'r2.ReplicaClose',
       'ControllerReplicaCreate r2 snapshot=true',

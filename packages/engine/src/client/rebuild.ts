@@ -109,9 +109,11 @@ async function openReplica(
   { address, instanceName }: ReplicaAddition,
 ): Promise<void> {
   const calls = replicaOf(flow, address, instanceName);
+  // An engine of an earlier build does not tell its name; a caller need not know it.
+  const engineName = volume.engineName === '' ? flow.engineName : volume.engineName;
   await withPrefix(`failed to open replica ${address}`, () =>
     volume.epoch > 0 && replica.capabilities.includes('epoch')
-      ? calls.ReplicaOpenEpoch({ epoch: volume.epoch, engineName: flow.engineName })
+      ? calls.ReplicaOpenEpoch({ epoch: volume.epoch, engineName })
       : calls.ReplicaOpen({}),
   );
 }

@@ -1,5 +1,6 @@
 /** The engine's state in the words of `ptypes`. */
 import { ReplicaMode, type ControllerReplica, type Volume } from '@longhorn/shared-types/generated/ptypes';
+import { openRequest } from './replica-entry.ts';
 import { toWireRecord } from './replica-report.ts';
 import { MODE_RW, MODE_WO, modeOf, type Mode, type ReplicaEntry } from './replica-set.ts';
 import type { VolumeEngine } from './volume-engine.ts';
@@ -22,6 +23,7 @@ export function volumeMessage(engine: VolumeEngine): Volume {
     snapshot_max_count: context.snapshotMaxCount,
     snapshot_max_size: context.snapshotMaxSizeBytes,
     epoch: options.epoch,
+    engineName: openRequest(context).engineName,
     membership: keeper?.active ? toWireRecord(keeper.active) : null,
     membershipRequest: keeper?.request ? toWireRecord(keeper.request) : null,
     ioState: context.io.state,

@@ -1,6 +1,7 @@
 /**
- * Receives one file over HTTP ("ssync"): upstream's endpoints, and `windowChecksum` and `window` of ours, which move
- * a window of data and holes in one request. Our server names them in a header of `open`; other senders never use them.
+ * Receives one file over HTTP ("ssync"): upstream's endpoints, and `windowChecksum`, `blockChecksums` and `window` of ours, which move
+ * a window of data and holes, or what differs of it, in one request. Our server names them in a header of `open`; other senders never
+ * use them.
  *
  * An image is written in place, so that what is there already need not come again, and is on stable storage when `close`
  * is answered. A small file (`.meta`) is gathered in memory and replaced whole.
@@ -9,16 +10,23 @@ import { createHash, webcrypto } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { errnoCode, replaceFile, type DataFile, type Folder } from '../io/disk.ts';
 import type { ReplicaClock } from '../io/replica-clock.ts';
-import { COPY_PIECE_BYTES, COPY_WRITEBACK_BYTES, META_FILE_BYTES_MAX, RECEIVER_IDLE_MS } from '../limits.ts';
+import {
+  BLOCK_BYTES,
+  COPY_PIECE_BYTES,
+  COPY_WRITEBACK_BYTES,
+  META_FILE_BYTES_MAX,
+  RECEIVER_IDLE_MS,
+} from '../limits.ts';
 import { CHECKSUM_SUFFIX, META_SUFFIX } from '../replica/snapshot-chain.ts';
 import { changeTimeText, validChecksum, writeChecksum } from './checksum-file.ts';
 import type { Pace } from './rebuild-control.ts';
-import { fileSource, readWindow, windowBuffer, writeWindow, type WindowBuffer } from './window.ts';
+import { blockSums, fileSource, readWindow, windowBuffer, writeWindow, type WindowBuffer } from './window.ts';
 
 export const SSYNC_PATH = '/v1-ssync/';
-/** header of the answer to `open`: what this receiver can do beyond upstream's */
+/** header of the answer to `open`: what this receiver can do beyond upstream's, words with spaces between them */
 export const SSYNC_FEATURES = 'x-longhorn-ssync';
 export const FEATURE_WINDOW = 'window';
+export const FEATURE_DIFFERENCE = 'difference';
 /** Between two signs of life while a request is held back. */
 const SIGN_OF_LIFE_MS = 1000;
 /** A range that one `getChecksum` or `writeData` may name. */
@@ -94,7 +102,7 @@ export interface LaunchedReceiver {
 export type ReceiverLaunch = (name: string, watch: ReceiverWatch) => Promise<LaunchedReceiver>;
 
 export class Receiver {
-  /** windows of a file that was there before which differed and were written */
+  /** windows of a file that was there before which differed */
   windowsChanged = 0;
   /** resolves when the server has ended: true after a `close` of the sender */
   readonly done: Promise<boolean>;
@@ -182,7 +190,7 @@ export class Receiver {
     };
     switch (`${request.method} ${operation}`) {
       case 'GET open':
-        response.setHeader(SSYNC_FEATURES, FEATURE_WINDOW);
+        response.setHeader(SSYNC_FEATURES, `${FEATURE_WINDOW} ${FEATURE_DIFFERENCE}`);
         return json((await this.open(url)).existed);
       case 'GET getRecordedMetadata':
         return this.recordedMetadata(response);
@@ -195,6 +203,9 @@ export class Receiver {
       case 'GET windowChecksum':
         await this.keptAlive(response, () => this.options.pace.whenGoing());
         return json(await this.windowChecksum(url));
+      case 'GET blockChecksums':
+        await this.keptAlive(response, () => this.options.pace.whenGoing());
+        return json(await this.blockChecksums(url));
       case 'POST writeData':
         await this.options.pace.whenGoing();
         await this.options.pace.take(await this.writeData(url, request));
@@ -304,6 +315,20 @@ export class Receiver {
     });
   }
 
+  /** Asked for when the window's checksums differ. */
+  private async blockChecksums(url: URL): Promise<string> {
+    const target = await this.opened();
+    const { begin, end } = range(url, target.sizeBytes, COPY_PIECE_BYTES);
+    const { file } = target;
+    if (file === null) throw new RequestError(500, `${this.options.name} is not sent in windows`);
+    if (begin % BLOCK_BYTES !== 0) throw new RequestError(500, `begin ${begin}: must be a multiple of ${BLOCK_BYTES}`);
+    this.windowsChanged++;
+    return this.withBuffer(async (buffer) => {
+      await readWindow(fileSource(file, target.sizeBytes), buffer, begin, end);
+      return (await blockSums(buffer.bytes, begin, end)).toString('base64');
+    });
+  }
+
   private async writeData(url: URL, request: IncomingMessage): Promise<number> {
     const target = await this.opened();
     const { begin, end } = range(url, target.sizeBytes, RANGE_BYTES_MAX);
@@ -323,9 +348,11 @@ export class Receiver {
     if (file === null) throw new RequestError(500, `${this.options.name} is not sent in windows`);
     return this.withBuffer(async (buffer) => {
       const length = await readBody(request, buffer.bytes);
-      const written = await writeWindow(file, buffer.bytes, length, begin, end, !target.existed);
+      const isDifference = url.searchParams.get('keep') === 'true';
+      const keepsRest = isDifference || !target.existed;
+      const written = await writeWindow(file, buffer.bytes, length, begin, end, keepsRest);
       if (!target.existed) this.options.onBytes(written);
-      else this.windowsChanged++;
+      else if (!isDifference) this.windowsChanged++;
       await this.noteWritten(target, written);
       return written;
     });

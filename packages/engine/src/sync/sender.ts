@@ -1,6 +1,6 @@
 /**
  * Sends one file over HTTP ("ssync") to a receiver of ours or of upstream. What the target holds already is compared
- * by checksum and not sent; holes are sent as holes. Several pieces are in flight.
+ * by checksum and not sent, to our receivers block by block; holes are sent as holes. Several pieces are in flight.
  */
 import { createHash, webcrypto } from 'node:crypto';
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
@@ -15,10 +15,21 @@ import {
 } from '../limits.ts';
 import { IMAGE_SUFFIX, META_SUFFIX } from '../replica/snapshot-chain.ts';
 import { changeTimeText, readChecksum, type ChecksumRecord } from './checksum-file.ts';
-import { FEATURE_WINDOW, SSYNC_FEATURES, SSYNC_PATH } from './receiver.ts';
-import { blockRanges, fileSource, readWindow, windowBuffer, type WindowBuffer, type WindowSource } from './window.ts';
+import { FEATURE_DIFFERENCE, FEATURE_WINDOW, SSYNC_FEATURES, SSYNC_PATH } from './receiver.ts';
+import {
+  blockRanges,
+  blockSums,
+  fileSource,
+  readWindow,
+  windowBuffer,
+  windowDifference,
+  type WindowBuffer,
+  type WindowSource,
+} from './window.ts';
 
 const ANSWER_BYTES_MAX = 1 << 20;
+/** A difference with more holes than that is not worth a request for each. */
+const HOLES_MAX = 8;
 
 export interface SendOptions {
   readonly host: string;
@@ -127,6 +138,13 @@ async function inFlight<T>(
   await Promise.all(Array.from({ length: workers }, worker));
 }
 
+/** What the receiver can do, and has. */
+interface TargetFile {
+  /** has something that may be the same */
+  readonly existed: boolean;
+  readonly takesDifferences: boolean;
+}
+
 interface Piece {
   readonly begin: number;
   readonly end: number;
@@ -169,14 +187,14 @@ function* intervals(source: WindowSource): Generator<Piece> {
   if (at < source.sizeBytes) yield { begin: at, end: source.sizeBytes, isHole: true };
 }
 
-const query = (piece: Piece): string => `begin=${piece.begin}&end=${piece.end}`;
+const query = (piece: { begin: number; end: number }): string => `begin=${piece.begin}&end=${piece.end}`;
 
 async function sendWindow(
   peer: Peer,
   source: WindowSource,
   piece: Piece,
   buffer: WindowBuffer,
-  existed: boolean,
+  { existed, takesDifferences }: TargetFile,
 ): Promise<void> {
   if (piece.isHole) {
     if (existed) await peer.ask('POST', `sendHole?${query(piece)}`);
@@ -188,8 +206,21 @@ async function sendWindow(
     const asked = peer.ask('GET', `windowChecksum?${query(piece)}&data=${dataBytes}`);
     const [answer, digest] = await Promise.all([asked, webcrypto.subtle.digest('SHA-256', body)]);
     if (JSON.parse(answer.body) === Buffer.from(digest).toString('base64')) return;
+    if (takesDifferences && (await sendDifference(peer, piece, body))) return;
   }
   await peer.ask('POST', `window?${query(piece)}`, body);
+}
+
+/** Of a window that differs, the blocks that differ; false: it is better sent whole. */
+async function sendDifference(peer: Peer, piece: Piece, window: Buffer): Promise<boolean> {
+  const asked = peer.ask('GET', `blockChecksums?${query(piece)}`);
+  const [answer, ours] = await Promise.all([asked, blockSums(window, piece.begin, piece.end)]);
+  const theirs = Buffer.from(String(JSON.parse(answer.body)), 'base64');
+  const { body, holes } = windowDifference(window, piece, ours, theirs);
+  if (holes.length > HOLES_MAX) return false;
+  for (const hole of holes) await peer.ask('POST', `sendHole?${query(hole)}`);
+  if (body.length > 0) await peer.ask('POST', `window?${query(piece)}&keep=true`, body);
+  return true;
 }
 
 async function sendInterval(
@@ -197,7 +228,7 @@ async function sendInterval(
   source: WindowSource,
   piece: Piece,
   buffer: WindowBuffer,
-  existed: boolean,
+  { existed }: TargetFile,
 ): Promise<void> {
   if (piece.isHole) {
     await peer.ask('POST', `sendHole?${query(piece)}`);
@@ -218,11 +249,13 @@ async function sendInterval(
 async function sendContent(peer: Peer, source: WindowSource, isDirect: boolean): Promise<void> {
   const answer = await peer.open(`open?begin=0&end=${source.sizeBytes}&directIO=${isDirect}`);
   const existed = JSON.parse(answer.body) === true;
-  const hasWindows = isDirect && String(answer.headers[SSYNC_FEATURES] ?? '').includes(FEATURE_WINDOW);
+  const features = String(answer.headers[SSYNC_FEATURES] ?? '').split(' ');
+  const hasWindows = isDirect && features.includes(FEATURE_WINDOW);
+  const target = { existed, takesDifferences: features.includes(FEATURE_DIFFERENCE) };
   const send = hasWindows ? sendWindow : sendInterval;
   const workers = source.sizeBytes <= COPY_PIECE_BYTES ? 1 : COPY_PIECES_IN_FLIGHT;
   await inFlight(hasWindows ? windows(source) : intervals(source), workers, (piece, buffer) =>
-    send(peer, source, piece, buffer, existed),
+    send(peer, source, piece, buffer, target),
   );
 }
 

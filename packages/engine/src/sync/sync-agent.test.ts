@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { readFile, readdir, stat, writeFile } from 'node:fs/promises';
+import { open, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock, type ReplicaClock } from '../io/replica-clock.ts';
@@ -103,6 +103,29 @@ describe('sync agent', () => {
     for (const name of ['volume-snap-s1.img.meta', 'volume-snap-s2.img.meta']) {
       expect(await readFile(join(to.path, name), 'utf8')).toBe(await readFile(join(from.path, name), 'utf8'));
     }
+  });
+
+  it('moves the blocks that differ, and no others', async () => {
+    const from = await source();
+    const to = await start('target', BASE + 12);
+    await to.control.ReplicaSnapshot({ name: 's2', user_created: true, created: CREATED });
+    await to.control.RebuildingSet({ rebuilding: true });
+    await pull(to, from);
+    const first = await open(join(to.path, 'volume-snap-s1.img'), 'r+');
+    const second = await open(join(to.path, 'volume-snap-s2.img'), 'r+');
+    for (const block of [3, 700, 701, 1100]) await first.write(Buffer.alloc(4096, 'x'), 0, 4096, block * 4096);
+    // Data where the source has a hole, beside data and far from any.
+    for (const block of [2001, 2003, 3000]) await second.write(Buffer.alloc(4096, 'x'), 0, 4096, block * 4096);
+    for (const file of [first, second]) {
+      await file.sync();
+      await file.close();
+    }
+    await pull(to, from);
+    expect(await to.agent.ReplicaRebuildStatus({})).toMatchObject({ state: 'complete', bytes_written: 4 * 4096 });
+    await to.control.ReplicaReload({});
+    expect((await content(to)).equals(await content(from))).toBe(true);
+    for (const name of ['volume-snap-s1.img', 'volume-snap-s2.img'])
+      expect((await stat(join(to.path, name))).blocks).toBe((await stat(join(from.path, name))).blocks);
   });
 
   it('skips files whose recorded checksums agree', async () => {

@@ -47,6 +47,7 @@ export interface Volume {
   ioSince: string;
   replicas: ControllerReplica[];
   highestEpochSeen: number;
+  engineName: string;
 }
 
 export interface ReplicaAddress {
