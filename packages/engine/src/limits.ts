@@ -113,6 +113,11 @@ export const HASH_JOBS_KEPT = 10;
 /** A snapshot is hashed in pieces of this size, so that I/O is served in between. */
 export const HASH_PIECE_BYTES = 256 << 10;
 export const HASH_LOCK_RETRY_MS = 1000;
+/**
+ * A purge that moves a piece, or frees as many runs as it does at a time, then leaves clients alone for so long, if they have asked
+ * for something meanwhile: it takes about a third of what one disk or core can do.
+ */
+export const PURGE_REST_MS = 20;
 /** Layers whose data is copied are begun to be written to the device after this many bytes. */
 export const COPY_WRITEBACK_BYTES = 64 << 20;
 

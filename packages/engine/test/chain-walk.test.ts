@@ -210,7 +210,11 @@ class Walk {
     };
     const others = busy();
     try {
-      await purge(this.current.server, () => undefined);
+      await purge(
+        this.current.server,
+        () => undefined,
+        () => Promise.resolve(),
+      );
     } finally {
       isRunning = false;
       await others;

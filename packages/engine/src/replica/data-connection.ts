@@ -128,6 +128,7 @@ export class DataConnection {
   }
 
   private run(): void {
+    this.io.activity++;
     while (this.at < this.limit && !this.isClosed) {
       if (this.mustWait()) {
         this.isSuspended = true;

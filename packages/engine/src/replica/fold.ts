@@ -15,6 +15,9 @@ const PRUNE_RUNS_MAX = 64;
 /** Runs that `prune` remembers between a sync and what it frees after it. */
 const PRUNE_SYNC_RUNS_MAX = 16_384;
 
+/** Between two pieces of work: resolves when the next one may begin. */
+export type Rest = () => Promise<void>;
+
 /**
  * Copies the data of `upper` into `lower`, which then holds both disks' content, on stable storage. An `onProgress` that throws
  * stops it.
@@ -24,6 +27,7 @@ export async function fold(
   upper: string,
   lower: string,
   onProgress: (percent: number) => void,
+  rest: Rest,
 ): Promise<void> {
   const [upperStat, lowerStat] = [await folder.stat(upper), await folder.stat(lower)];
   if (upperStat === null || lowerStat === null) throw new Error(`cannot merge ${upper} into ${lower}: not found`);
@@ -36,7 +40,7 @@ export async function fold(
     const target = await folder.open(lower, 'write');
     try {
       if (upperStat.sizeBytes > lowerStat.sizeBytes) await target.truncate(upperStat.sizeBytes);
-      await copyExtents(source, target, upperStat.sizeBytes, onProgress);
+      await copyExtents(source, target, upperStat.sizeBytes, onProgress, rest);
       await target.sync();
     } finally {
       await target.close();
@@ -51,6 +55,7 @@ async function copyExtents(
   target: DataFile,
   sizeBytes: number,
   onProgress: (percent: number) => void,
+  rest: Rest,
 ): Promise<void> {
   const pairs = new Float64Array(PAIRS * 2);
   const buffer = Buffer.allocUnsafeSlow(COPY_PIECE_BYTES);
@@ -65,6 +70,7 @@ async function copyExtents(
         const percent = Math.floor(((piece + length) / sizeBytes) * 100);
         await copyPiece(source, target, buffer, length, piece, () => onProgress(percent));
         sinceWriteback += length;
+        await rest();
       }
       if (sinceWriteback >= COPY_WRITEBACK_BYTES) {
         await target.startWriteback();
@@ -96,13 +102,13 @@ async function copyPiece(
  * Frees in a removed snapshot directly under the head what the head hides. The head is synced before: what is freed may
  * be the flushed content that a loss of power would bring back in the place of a later, unflushed write.
  */
-export async function prune(replica: OpenReplica, name: string): Promise<void> {
+export async function prune(replica: OpenReplica, name: string, rest: Rest): Promise<void> {
   const { volume } = replica;
   for (let block = 0; block < volume.index.length;) {
     const { runs, next } = headRuns(replica, block);
     if (runs.length > 0) {
       await replica.sync();
-      await punchRuns(replica, name, runs);
+      await punchRuns(replica, name, runs, rest);
     }
     block = next;
   }
@@ -121,10 +127,13 @@ function headRuns(replica: OpenReplica, from: number): { runs: number[]; next: n
   return { runs, next: block };
 }
 
-async function punchRuns(replica: OpenReplica, name: string, runs: readonly number[]): Promise<void> {
+async function punchRuns(replica: OpenReplica, name: string, runs: readonly number[], rest: Rest): Promise<void> {
   const { volume } = replica;
   for (let i = 0; i < runs.length; i += 2) {
-    if (i % (PRUNE_RUNS_MAX * 2) === 0) await yieldToOthers();
+    if (i % (PRUNE_RUNS_MAX * 2) === 0) {
+      await yieldToOthers();
+      await rest();
+    }
     if (replica.volume !== volume) throw new Error(`the chain has changed while ${name} was pruned`);
     const number = volume.numberOf(name);
     const layer = volume.layers[number - 1];

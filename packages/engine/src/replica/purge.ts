@@ -3,7 +3,7 @@
  * under the head what the head hides. System snapshots are marked first. Every step can be cut short by a crash and
  * done again. What is being copied to another volume stays for a later purge.
  */
-import { fold, prune } from './fold.ts';
+import { fold, prune, type Rest } from './fold.ts';
 import type { OpenReplica } from './open-replica.ts';
 import type { ReplicaServer } from './replica-server.ts';
 import { childrenOf, type RemoveAction } from './snapshot-chain.ts';
@@ -27,6 +27,7 @@ async function execute(
   server: ReplicaServer,
   action: RemoveAction,
   onProgress: (percent: number) => void,
+  rest: Rest,
 ): Promise<void> {
   const replica = opened(server);
   switch (action.action) {
@@ -34,7 +35,7 @@ async function execute(
       replica.busy.add(action.source);
       replica.busy.add(action.target);
       try {
-        await fold(replica.folder, action.target, action.source, onProgress);
+        await fold(replica.folder, action.target, action.source, onProgress, rest);
       } catch (error) {
         replica.busy.delete(action.source);
         replica.busy.delete(action.target);
@@ -53,7 +54,7 @@ async function execute(
       await server.removeDisk(action.source, false);
       return;
     case 'prune':
-      await prune(replica, action.source);
+      await prune(replica, action.source, rest);
   }
 }
 
@@ -80,7 +81,7 @@ function removedInOrder(replica: OpenReplica): string[] {
 }
 
 /** Purges a replica; `onProgress` gets 0 to 100. */
-export async function purge(server: ReplicaServer, onProgress: (percent: number) => void): Promise<void> {
+export async function purge(server: ReplicaServer, onProgress: (percent: number) => void, rest: Rest): Promise<void> {
   await markSystemSnapshots(server);
   const replica = opened(server);
   const names = removedInOrder(replica);
@@ -92,11 +93,12 @@ export async function purge(server: ReplicaServer, onProgress: (percent: number)
       const actions = await server.prepareRemove(name);
       if (actions.some((action) => isKept(server, action))) continue;
       for (const action of actions) {
-        await execute(server, action, (percent) => {
+        const onPercent = (percent: number): void => {
           // A folder that was given up may be another process's by now, and who opened it anew knows nothing of this.
           if (opened(server) !== replica) throw new Error('the replica was opened anew');
           onProgress(Math.min(Math.floor(((processed - 1) / total + percent / (total * 100)) * 100), 100));
-        });
+        };
+        await execute(server, action, onPercent, rest);
       }
     }
     onProgress(Math.floor((processed / total) * 100));

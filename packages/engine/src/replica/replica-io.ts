@@ -22,6 +22,8 @@ export class ReplicaIo {
   revision: RevisionCounter | null = null;
   /** highest epoch that the replica was opened with */
   epoch = 0;
+  /** how often a client had something for this replica */
+  activity = 0;
   /** something was changed since the replica was opened */
   hasChanged = false;
   /** marks the removable part of the chain as removed before an unmap; null: the setting is off */

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { open, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { PURGE_REST_MS } from '../limits.ts';
 import { systemClock, type ReplicaClock } from '../io/replica-clock.ts';
 import { TestClock } from '../../test/replica-fixture.ts';
 import { startReplicaOn, type StartedReplica } from '../../test/replica-process.ts';
@@ -237,6 +238,24 @@ describe('sync agent', () => {
       new Set([told?.head, 'volume-snap-s2.img', 'volume-snap-s3.img']),
     );
     expect(told?.chain).toEqual([told?.head, 'volume-snap-s2.img']);
+  });
+
+  it('purges in pieces, and rests after one when a client had something for the replica', async () => {
+    const clock = new TestClock();
+    const replica = await start('source', BASE, clock);
+    write(replica, 0, 'a', 2000);
+    await replica.control.ReplicaSnapshot({ name: 's1', user_created: true, created: CREATED });
+    write(replica, 0, 'b', 2000);
+    await replica.control.ReplicaSnapshot({ name: 's2', user_created: true, created: CREATED });
+    await replica.control.DiskMarkAsRemoved({ name: 's1' });
+    replica.server.io.activity++;
+    await replica.agent.SnapshotPurge({});
+    const isPurging = async (): Promise<boolean> => (await replica.agent.SnapshotPurgeStatus({})).is_purging;
+    for (let look = 0; look < 100; look++) expect(await isPurging(), `look ${look}`).toBe(true);
+    clock.advance(PURGE_REST_MS);
+    while (await isPurging());
+    expect(await replica.agent.SnapshotPurgeStatus({})).toMatchObject({ state: 'complete', error: '' });
+    expect((await content(replica)).subarray(0, 2000 * 4096)).toEqual(Buffer.alloc(2000 * 4096, 'b'));
   });
 
   it.each(['../x', 'a/b', '', '..', 'volume.meta', 'longhorn-state.json'])('keeps to its folder: %j', async (name) => {

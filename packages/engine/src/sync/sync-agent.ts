@@ -8,7 +8,8 @@ import type { Identity } from '@longhorn/shared-types/grpc/identity';
 import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
 import type { Folder } from '../io/disk.ts';
 import type { ReplicaClock } from '../io/replica-clock.ts';
-import { FILE_TRIES_MAX, REBUILD_LIMIT_MIN } from '../limits.ts';
+import { FILE_TRIES_MAX, PURGE_REST_MS, REBUILD_LIMIT_MIN } from '../limits.ts';
+import type { Rest } from '../replica/fold.ts';
 import { purge } from '../replica/purge.ts';
 import type { ReplicaServer } from '../replica/replica-server.ts';
 import { META_SUFFIX, snapshotFile, snapshotNameProblem } from '../replica/snapshot-chain.ts';
@@ -259,11 +260,26 @@ export class SyncAgent {
     if (this.rebuildStatus.isRunning) throw new Error('replica is already rebuilding');
     const status = idleJob();
     this.purgeStatus = status;
-    runJob(status, () =>
-      purge(this.options.server, (percent) => {
-        status.progress = percent;
-      }),
-    ).catch((error: unknown) => this.options.log(`purge failed: ${errorText(error)}`));
+    const onProgress = (percent: number): void => {
+      status.progress = percent;
+    };
+    runJob(status, () => purge(this.options.server, onProgress, this.restForClients())).catch((error: unknown) =>
+      this.options.log(`purge failed: ${errorText(error)}`),
+    );
+  }
+
+  /** Waits a moment when clients have asked for something since the last time. */
+  private restForClients(): Rest {
+    const { server, clock } = this.options;
+    let seen = 0;
+    return () => {
+      const { activity } = server.io;
+      if (activity === seen) return Promise.resolve();
+      seen = activity;
+      return new Promise((resolve) => {
+        clock.after(PURGE_REST_MS, resolve);
+      });
+    };
   }
 
   // -- clone and export
