@@ -1,7 +1,7 @@
 /** kubectl and helm as the tests use them: against the cluster of KUBECONFIG, with a limit to every call. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { waitFor } from '@longhorn/engine/testing/wait';
 import { run } from '../src/shell.ts';
-import { waitFor } from '../src/wait.ts';
 
 export const NAMESPACE = 'longhorn-system';
 const CALL_MS = 60_000;

@@ -1,8 +1,8 @@
 /**
  * `nx run e2e:bench -- [options]`: the benchmark of a volume as a user gets it. Starts a cluster of three nodes, applies a Volume
  * object with defaults (three replicas, device served as NBD by the setting blockdev-driver), attaches it, and hands its device to
- * `engine:bench`, beside the yardstick, whose replicas lie on the same three file systems. Options are those of engine:bench, and
- * `--instance K` for the cluster's addresses (60).
+ * the jobs of `engine:bench`, beside the yardstick, whose replicas lie on the same three file systems. Options are those of engine:bench,
+ * and `--instance K` for the cluster's addresses (60). Cases are not run: they start processes of their own.
  *
  * Wants root, so that every node has a file system of its own.
  */
@@ -26,8 +26,12 @@ import {
 } from './volumes.ts';
 
 const VOLUME = 'bench';
+const MIB = 1 << 20;
 const NODES = ['node-1', 'node-2', 'node-3'];
-const SIZE_MIB_DEFAULT = '1024';
+/** As engine:bench; of it --fill is written, by ours and by the yardstick on the same disks. */
+const SIZE_MIB_DEFAULT = '4096';
+/** As volumes of the default StorageClass and of the UI have it. */
+const VOLUME_DEFAULTS = { revisionCounterDisabled: true };
 
 const args = process.argv.slice(2);
 const instance = Number(takeOption('--instance', '60'));
@@ -42,7 +46,7 @@ stopOnSignal(cluster, folder);
 try {
   await cluster.start();
   await setSetting(cluster, 'blockdev-driver', 'nbd');
-  await cluster.kube.create('volumes', volumeManifest(VOLUME, Number(sizeMib) << 20, NODES.length));
+  await cluster.kube.create('volumes', volumeManifest(VOLUME, Number(sizeMib) * MIB, NODES.length, VOLUME_DEFAULTS));
   const device = await attach(cluster, VOLUME, 'node-1');
   await waitHealthy(cluster, VOLUME);
   console.log(`volume on ${device}, replicas on ${await placesOfReplicas()}`);

@@ -5,11 +5,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { chownSync, createWriteStream, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { waitFor } from '@longhorn/engine/testing/wait';
 import { at, conditionIsTrue, Kube, NAMESPACE } from './kube.ts';
 import { Rest } from './rest.ts';
 import { run } from './shell.ts';
 import { asNobody, NOBODY } from './unprivileged.ts';
-import { waitFor } from './wait.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 const PROGRAM = join(ROOT, 'packages/local-cluster/dist/local-cluster');

@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createWriteStream, mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { waitFor } from '@longhorn/engine/testing/wait';
 import {
   Controller,
   Identity,
@@ -12,7 +13,6 @@ import {
   type VolumeCapability,
 } from '@longhorn/shared-types/generated/csi-v1';
 import { createClient, type ServiceClient } from '@longhorn/shared-types/grpc/client';
-import { waitFor } from './wait.ts';
 
 const PROGRAM = resolve(import.meta.dirname, '../../csi/dist/longhorn-csi');
 const START_MS = 40_000;

@@ -5,7 +5,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { appendFileSync, closeSync, constants, existsSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
-import { waitFor } from './wait.ts';
+import { waitFor } from '@longhorn/engine/testing/wait';
 
 const BLOCK_BYTES = 4096;
 export const PROBED_BYTES = 65_536;

@@ -3,8 +3,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { waitFor } from '@longhorn/engine/testing/wait';
 import { NAMESPACE } from './kube.ts';
-import { waitFor } from './wait.ts';
 
 const PROGRAM = resolve(import.meta.dirname, '../../local-cluster/dist/local-cluster');
 const START_MS = 60_000;

@@ -1,12 +1,7 @@
-/** Checksums of what each replica of a volume holds, asked of the replicas themselves. */
-import { createHash } from 'node:crypto';
-import { createClient } from '@longhorn/shared-types/grpc/client';
-import { ReplicaService } from '@longhorn/shared-types/generated/ptypes';
+/** Checksums of what each replica of a volume in a cluster holds. */
+import { contentsOf } from '@longhorn/engine/testing/replica-contents';
 import { at } from './kube.ts';
 import { engineOf, type System } from './volumes.ts';
-
-const WINDOW_BYTES = 64 << 20;
-const BLOCK_BYTES = 65536;
 
 /** Replica name -> SHA-256 over the hashes of its merged contents. The volume must be quiet. */
 export async function mergedChecksums(system: System, volume: string): Promise<Map<string, string>> {
@@ -22,19 +17,4 @@ export async function mergedChecksums(system: System, volume: string): Promise<M
     }),
   );
   return new Map(sums);
-}
-
-/** SHA-256 over the hashes of what a replica shows. */
-export async function contentsOf(address: string, volume: string, size: number): Promise<string> {
-  const client = createClient(ReplicaService, address, { identity: { volumeName: volume } });
-  const hash = createHash('sha256');
-  try {
-    for (let offset = 0; offset < size; offset += WINDOW_BYTES) {
-      const length = Math.min(WINDOW_BYTES, size - offset);
-      hash.update((await client.RangeHash({ offset, length, blockSize: BLOCK_BYTES })).hashes);
-    }
-  } finally {
-    client.close();
-  }
-  return hash.digest('hex');
 }

@@ -1,7 +1,7 @@
 /** Operations on volumes as a user does them, and waiting for what must follow. */
+import { waitFor } from '@longhorn/engine/testing/wait';
 import { at, type Kube, type KubeObject } from './kube.ts';
 import type { Rest } from './rest.ts';
-import { waitFor } from './wait.ts';
 
 export interface System {
   kube: Kube;

@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { waitFor } from '@longhorn/engine/testing/wait';
 import { BLOCK_BYTES, BlockHistory, blockContent, versionOf } from '../src/block-history.ts';
 import { Cluster } from '../src/cluster.ts';
 import { at } from '../src/kube.ts';
@@ -25,7 +26,6 @@ import {
   waitHealthy,
   waitState,
 } from '../src/volumes.ts';
-import { waitFor } from '../src/wait.ts';
 
 const MIB = 1 << 20;
 const SOURCE_BYTES = 64 * MIB;

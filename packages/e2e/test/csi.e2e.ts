@@ -7,13 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { waitFor } from '@longhorn/engine/testing/wait';
 import type { VolumeCapability } from '@longhorn/shared-types/generated/csi-v1';
 import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
 import { Cluster } from '../src/cluster.ts';
 import { CsiPlugin, mountOf, RAW } from '../src/csi-plugin.ts';
 import { findCsiSanity, judge, runCsiSanity, runWholeSuite, type Finding } from '../src/csi-sanity.ts';
 import { run } from '../src/shell.ts';
-import { waitFor } from '../src/wait.ts';
 
 const MIB = 1 << 20;
 const root = process.getuid?.() === 0;

@@ -7,6 +7,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { waitFor } from '@longhorn/engine/testing/wait';
 import { BLOCK_BYTES, BlockHistory, blockContent, versionOf } from '../src/block-history.ts';
 import { Cluster } from '../src/cluster.ts';
 import { at } from '../src/kube.ts';
@@ -28,7 +29,6 @@ import {
   waitRobustness,
   waitState,
 } from '../src/volumes.ts';
-import { waitFor } from '../src/wait.ts';
 
 const VOLUME = 'full';
 const NODES = ['node-1', 'node-2', 'node-3'];

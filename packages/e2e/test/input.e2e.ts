@@ -7,12 +7,12 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { waitFor } from '@longhorn/engine/testing/wait';
 import { Cluster } from '../src/cluster.ts';
 import { at } from '../src/kube.ts';
 import { RestError } from '../src/rest.ts';
 import { ShellError } from '../src/shell.ts';
 import { attach, deleteVolume, describeVolume, detach, replicasOf, volumeManifest, waitState } from '../src/volumes.ts';
-import { waitFor } from '../src/wait.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'longhorn-input-'));
 const cluster = new Cluster(join(folder, 'cluster'), 22);

@@ -9,6 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { waitFor } from '@longhorn/engine/testing/wait';
 import { Cluster } from '../src/cluster.ts';
 import { at, CHAP_SECRET, chapSecret, NAMESPACE } from '../src/kube.ts';
 import { engineProcess } from '../src/processes.ts';
@@ -25,7 +26,6 @@ import {
   waitHealthy,
   waitState,
 } from '../src/volumes.ts';
-import { waitFor } from '../src/wait.ts';
 
 const MIB = 1 << 20;
 const SECRETS = `/api/v1/namespaces/${NAMESPACE}/secrets`;

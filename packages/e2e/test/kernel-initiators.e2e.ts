@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { waitFor } from '@longhorn/engine/testing/wait';
 import { Cluster } from '../src/cluster.ts';
 import { Forward, Guest, HOST } from '../src/guest/guest.ts';
 import { guestImage } from '../src/guest/image.ts';
@@ -22,7 +23,6 @@ import {
   waitHealthy,
   waitState,
 } from '../src/volumes.ts';
-import { waitFor } from '../src/wait.ts';
 
 const MIB = 1 << 20;
 const IMAGE_MS = 300_000;

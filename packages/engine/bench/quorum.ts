@@ -10,7 +10,8 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { start, until, type Running } from './processes.ts';
+import { waitFor } from '../testing/wait.ts';
+import { LISTENING_MS, start, startingOrStopped, stopAll, type Running } from './processes.ts';
 import type { System } from './systems.ts';
 
 export interface QuorumOptions {
@@ -27,7 +28,30 @@ export interface QuorumOptions {
 export async function startQuorum({ program, replicaFolders, folder, sizeBytes }: QuorumOptions): Promise<System> {
   const home = join(folder, 'quorum');
   mkdirSync(home, { recursive: true });
-  const running: Running[] = [];
+  const pieces = { program, replicaFolders, home, sizeBytes };
+  return startingOrStopped(async (running) => {
+    const socket = await startProcesses(pieces, running).catch((error: unknown) => {
+      removeImages(replicaFolders);
+      throw error;
+    });
+    return {
+      name: 'quorum',
+      nbd: { uri: `nbd+unix:///volume?socket=${socket}`, home: null },
+      socketPath: null,
+      pids: running.map(({ pid }) => pid),
+      async stop() {
+        await stopAll(running);
+        removeImages(replicaFolders);
+      },
+    };
+  });
+}
+
+/** The socket of the export. */
+async function startProcesses(
+  { program, replicaFolders, home, sizeBytes }: Omit<QuorumOptions, 'folder'> & { home: string },
+  running: Running[],
+): Promise<string> {
   const daemon = (name: string, args: readonly string[]): void => {
     running.push(start(name, program, args, join(home, 'log')));
   };
@@ -41,7 +65,7 @@ export async function startQuorum({ program, replicaFolders, folder, sizeBytes }
     const disk = `driver=file,node-name=f,filename=${file},discard=unmap,cache.direct=off`;
     const serve = ['--nbd-server', `addr.type=unix,addr.path=${socket}`];
     daemon(`quorum replica ${i}`, ['--blockdev', disk, ...serve, '--export', exportOf('f', 'replica')]);
-    await until('the quorum’s replica listening', () => existsSync(socket));
+    await waitFor('the quorum’s replica listens', LISTENING_MS, () => existsSync(socket));
     args.push('--blockdev', `driver=nbd,node-name=r${i},server.type=unix,server.path=${socket},export=replica`);
     children += `,children.${i}=r${i}`;
   }
@@ -51,17 +75,12 @@ export async function startQuorum({ program, replicaFolders, folder, sizeBytes }
   if (top === 'q') args.push('--blockdev', `driver=quorum,node-name=q,vote-threshold=1,read-pattern=fifo${children}`);
   args.push('--nbd-server', `addr.type=unix,addr.path=${socket}`, '--export', exportOf(top, 'volume'));
   daemon('quorum', args);
-  await until('the quorum listening', () => existsSync(socket));
-  return {
-    name: 'quorum',
-    nbdUri: `nbd+unix:///volume?socket=${socket}`,
-    socketPath: null,
-    pids: running.map(({ pid }) => pid),
-    async stop() {
-      for (const process of running.toReversed()) await process.stop();
-      for (const replicaFolder of replicaFolders) rmSync(imageFolder(replicaFolder), { recursive: true, force: true });
-    },
-  };
+  await waitFor('the quorum listens', LISTENING_MS, () => existsSync(socket));
+  return socket;
+}
+
+function removeImages(replicaFolders: readonly string[]): void {
+  for (const replicaFolder of replicaFolders) rmSync(imageFolder(replicaFolder), { recursive: true, force: true });
 }
 
 export function hasQuorum(program: string): boolean {

@@ -7,8 +7,8 @@ import { once } from 'node:events';
 import { mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { waitFor } from '@longhorn/engine/testing/wait';
 import { run } from '../shell.ts';
-import { waitFor } from '../wait.ts';
 import { Endpoint } from './endpoint.ts';
 
 const START_MS = 120_000;

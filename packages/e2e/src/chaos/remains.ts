@@ -1,11 +1,11 @@
 /** What a round may not leave: more processes, replica folders, loop devices or mounts than the volumes need. */
 import { join } from 'node:path';
 import { readFileSync } from 'node:fs';
+import { waitFor } from '@longhorn/engine/testing/wait';
 import type { Cluster } from '../cluster.ts';
 import { at } from '../kube.ts';
 import { inventory, replicaFolders } from '../leftovers.ts';
 import { markedProcesses } from '../processes.ts';
-import { waitFor } from '../wait.ts';
 import { PROGRAMS, type Program } from './faults.ts';
 import type { Subject } from './subject.ts';
 

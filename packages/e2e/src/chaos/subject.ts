@@ -7,11 +7,11 @@
  * and is attached anew, as a user mounts anew.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { waitFor } from '@longhorn/engine/testing/wait';
 import type { Cluster } from '../cluster.ts';
 import { at } from '../kube.ts';
 import { mergedChecksums } from '../replica-contents.ts';
 import { attach, describeVolume, detach, engineOf, replicasOf, waitHealthy } from '../volumes.ts';
-import { waitFor } from '../wait.ts';
 import { ContractViolation, type SnapshotContents } from '../block-history.ts';
 import type { Damage } from './faults.ts';
 import type { Workload } from './workload.ts';

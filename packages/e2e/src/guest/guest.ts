@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
-import { waitFor } from '../wait.ts';
+import { waitFor } from '@longhorn/engine/testing/wait';
 import type { GuestImage } from './image.ts';
 
 /** The guest's way to this machine's loopback address. */

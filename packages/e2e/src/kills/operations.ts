@@ -2,11 +2,11 @@
 import type { ChildProcess } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { CommandError, VolumeProcesses } from '@longhorn/engine/testing/volume-processes';
+import { waitFor } from '@longhorn/engine/testing/wait';
 import { ContractViolation, type SnapshotContents } from '../block-history.ts';
 import type { Workload } from '../chaos/workload.ts';
 import type { Random } from '../random.ts';
-import { waitFor } from '../wait.ts';
-import { CommandError, VolumeProcesses } from './volume-processes.ts';
 
 export const SERVING_MS = 60_000;
 const FINISH_MS = 120_000;
@@ -179,8 +179,11 @@ function clone(subject: Subject): Operation {
     folder: join(folder, 'copy'),
     name: 'copy',
     host: copyHost,
-    replicas: 1,
+    replicaHosts: [copyHost],
     sizeBytes: volume.currentSizeBytes,
+    served: { over: 'socket' },
+    backingFile: '',
+    isWatched: true,
   });
   copy.frontend = '';
   subject.copy = copy;

@@ -6,13 +6,13 @@
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { join } from 'node:path';
+import { contentsOf } from '@longhorn/engine/testing/replica-contents';
+import { VolumeProcesses } from '@longhorn/engine/testing/volume-processes';
+import { waitFor } from '@longhorn/engine/testing/wait';
 import { ContractViolation } from '../block-history.ts';
 import { Workload } from '../chaos/workload.ts';
 import { seededRandom } from '../random.ts';
-import { contentsOf } from '../replica-contents.ts';
-import { waitFor } from '../wait.ts';
 import { chooseOperation, DRAIN_MS, SERVING_MS, type Operation, type Subject } from './operations.ts';
-import { VolumeProcesses } from './volume-processes.ts';
 
 const VOLUME_BYTES = 64 << 20;
 const BLOCKS = 512;
@@ -43,8 +43,11 @@ export async function runKills({ seed, rounds, folder, instance, log }: KillsOpt
     folder: join(folder, 'kills'),
     name: 'kills',
     host,
-    replicas: REPLICAS,
+    replicaHosts: Array.from({ length: REPLICAS }, () => host),
     sizeBytes: VOLUME_BYTES,
+    served: { over: 'socket' },
+    backingFile: '',
+    isWatched: true,
   });
   const random = seededRandom(seed);
   const workload = new Workload('kills', seed, BLOCKS, VOLUME_BYTES, seededRandom(seed + 1));

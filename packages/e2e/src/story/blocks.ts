@@ -9,10 +9,10 @@
  */
 import { createHash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
+import { waitFor } from '@longhorn/engine/testing/wait';
 import { BLOCK_BYTES, BlockHistory, blockContent, versionOf } from '../block-history.ts';
 import { NbdClient, NbdClosedError } from '../nbd-client.ts';
 import { seededRandom, type Random } from '../random.ts';
-import { waitFor } from '../wait.ts';
 import type { Medium, StoryWriter, Tenant } from './context.ts';
 
 const WRITER_BLOCKS = 2048;

@@ -3,11 +3,11 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { waitFor } from '@longhorn/engine/testing/wait';
 import { IoProber, PROBED_BYTES } from '../io-prober.ts';
 import { run, ShellError } from '../shell.ts';
 import { missingRows, readJournal } from '../sqlite-writer.ts';
 import { copyTree, treeChecksum } from '../tree.ts';
-import { waitFor } from '../wait.ts';
 import type { Medium, StoryWriter, Tenant } from './context.ts';
 
 const SCRIBBLE_BYTES = 1 << 20;

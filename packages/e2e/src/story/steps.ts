@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { waitFor } from '@longhorn/engine/testing/wait';
 import { at } from '../kube.ts';
 import { inventory, replicaFolders } from '../leftovers.ts';
 import { parseNbdUri } from '../nbd-client.ts';
@@ -22,7 +23,6 @@ import {
   waitHealthy,
   waitRobustness,
 } from '../volumes.ts';
-import { waitFor } from '../wait.ts';
 import { GIB, type Medium, type Step, type StoryContext, type StoryWriter, type Tenant } from './context.ts';
 
 /** `/dev/longhorn` is the machine's: another run of the story there at the same time has volumes of other names */

@@ -1,6 +1,8 @@
 /** Waiting for a real system: always with a deadline and with a word on what was seen last. */
 import { setTimeout as delay } from 'node:timers/promises';
 
+const POLL_MS = 100;
+
 /** Thrown when a deadline passes; the message says what was awaited and what was there instead. */
 export class DeadlineError extends Error {}
 
@@ -11,8 +13,9 @@ export class DeadlineError extends Error {}
 export async function waitFor<T>(
   what: string,
   timeoutMs: number,
-  probe: () => Promise<T | null | undefined | false>,
+  probe: () => Promise<T | null | undefined | false> | T | null | undefined | false,
   describe: () => Promise<string> | string = () => '',
+  pollMs = POLL_MS,
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   let lastError: unknown = null;
@@ -29,6 +32,6 @@ export async function waitFor<T>(
       const cause = lastError instanceof Error ? ` (last error: ${lastError.message})` : '';
       throw new DeadlineError(`${what}: not within ${timeoutMs} ms${cause}${seen === '' ? '' : `\n${seen}`}`);
     }
-    await delay(100);
+    await delay(pollMs);
   }
 }
