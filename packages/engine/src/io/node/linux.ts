@@ -139,12 +139,17 @@ export function fiemap(fd: number, argument: Buffer, offset: number, length: num
 
 /** Start of the i-th extent of a `fiemap` answer. */
 export function fiemapStart(argument: Buffer, i: number): number {
-  return Number(argument.readBigUInt64LE(FIEMAP_HEADER_BYTES + i * FIEMAP_EXTENT_BYTES));
+  return readSize(argument, FIEMAP_HEADER_BYTES + i * FIEMAP_EXTENT_BYTES);
 }
 
 /** Length of the i-th extent of a `fiemap` answer. */
 export function fiemapLength(argument: Buffer, i: number): number {
-  return Number(argument.readBigUInt64LE(FIEMAP_HEADER_BYTES + i * FIEMAP_EXTENT_BYTES + 16));
+  return readSize(argument, FIEMAP_HEADER_BYTES + i * FIEMAP_EXTENT_BYTES + 16);
+}
+
+/** A u64 of the kernel's that is no more than a file's size; without a bigint, since a replica may have a million of them. */
+function readSize(argument: Buffer, at: number): number {
+  return argument.readUInt32LE(at) + argument.readUInt32LE(at + 4) * 0x1_0000_0000;
 }
 
 /** Whether the i-th extent of a `fiemap` answer has a place but no content (FIEMAP_EXTENT_UNWRITTEN). */
