@@ -1,18 +1,12 @@
 /** Starts the processes of a benchmark and reads what they cost from /proc. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 
 /** Kernel ticks per second of `/proc/PID/stat` (USER_HZ), 100 on every Linux that runs this. */
 const TICKS_PER_SECOND = 100;
 const STOP_TIMEOUT_MS = 5000;
 /** What a program may take to listen. */
 export const LISTENING_MS = 20_000;
-
-/** Below the ports that Linux gives to outgoing connections (from 32768). */
-const FIRST_PORT = 21_000;
-const PORT_RUN = 100;
-const PORT_RUNS = 110;
 
 export interface Running {
   readonly name: string;
@@ -85,27 +79,6 @@ function childrenOf(pid: number): number[] {
   } catch {
     return [];
   }
-}
-
-/** The first of `count` (at most 100) ports that are free on all of `hosts`; nobody else should take them until they are used. */
-export async function freePorts(hosts: readonly string[], count: number): Promise<number> {
-  for (let attempt = 0; attempt < PORT_RUNS; attempt++) {
-    const first = FIRST_PORT + ((process.pid + attempt) % PORT_RUNS) * PORT_RUN;
-    let isFree = true;
-    for (const host of hosts) {
-      for (let port = first; isFree && port < first + count; port++) isFree = await canListen(host, port);
-    }
-    if (isFree) return first;
-  }
-  throw new Error(`no ${count} free ports on ${hosts.join(', ')}`);
-}
-
-function canListen(host: string, port: number): Promise<boolean> {
-  return new Promise((answer) => {
-    const server = createServer();
-    server.once('error', () => answer(false));
-    server.listen(port, host, () => server.close(() => answer(true)));
-  });
 }
 
 /** Milliseconds of CPU. */

@@ -9,7 +9,8 @@ import { isListening } from '../testing/listening.ts';
 import type { Served } from '../testing/volume-arguments.ts';
 import { VolumeProcesses } from '../testing/volume-processes.ts';
 import { waitFor } from '../testing/wait.ts';
-import { freePorts, LISTENING_MS, start, startingOrStopped, stopAll } from './processes.ts';
+import { freePorts } from '../testing/free-ports.ts';
+import { LISTENING_MS, start, startingOrStopped, stopAll } from './processes.ts';
 
 /** Of an index with many extents: it is loaded before the volume is served. */
 export const SERVING_MS = 300_000;
@@ -111,7 +112,7 @@ export async function startPeer(executable: string, { folder, replicas, sizeByte
   mkdirSync(home, { recursive: true });
   const volume = `bench-peer-${process.pid}`;
   const hosts = Array.from({ length: replicas }, (_, i) => `127.0.0.${i + 2}`);
-  const port = await freePorts(hosts, 10);
+  const port = await freePorts(10, hosts);
   const socketPath = `/var/run/longhorn-${volume}.sock`;
   return startingOrStopped(async (running) => {
     for (const [i, host] of hosts.entries()) {

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { runCli } from '../src/cli/program.ts';
-import { freePorts } from './engine-processes.ts';
+import { freePorts } from '../testing/free-ports.ts';
 import { NbdClient } from './nbd-client.ts';
 
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));

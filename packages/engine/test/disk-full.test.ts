@@ -12,7 +12,7 @@ import {
   FRAME_WRITE,
 } from '../src/protocol/replica-frame.ts';
 import { DataClient, frame } from './data-client.ts';
-import { startReplicaOn, type StartedReplica } from './replica-process.ts';
+import { startReplicaIn, type StartedReplica } from './replica-process.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const SIZE = 64 << 20;
@@ -57,7 +57,7 @@ describe.skipIf(problem !== null)('a replica whose disk is full', () => {
     undo.push(() => void run('losetup', '--detach', device));
     run('mount', '-t', 'ext4', device, mount);
     undo.push(() => void run('umount', mount));
-    replica = await startReplicaOn(join(mount, 'replica'), 28_000 + (process.pid % 1000), SIZE, {
+    replica = await startReplicaIn(join(mount, 'replica'), SIZE, {
       isSyncAgentOn: false,
     });
     undo.push(() => replica.end());
@@ -180,7 +180,7 @@ describe.skipIf(problem !== null)('a replica whose disk is full', () => {
     fillUp();
     client.end();
     await replica.end();
-    replica = await startReplicaOn(join(mount, 'replica'), 28_000 + (process.pid % 1000), SIZE, {
+    replica = await startReplicaIn(join(mount, 'replica'), SIZE, {
       isSyncAgentOn: false,
     });
     undo.push(() => replica.end());

@@ -2,7 +2,6 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, openSync, closeSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -14,32 +13,6 @@ const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 const PORTS_PER_REPLICA = 20;
 const SIZE = '64m';
 export const SIZE_BYTES = 64 << 20;
-
-const FIRST_PORT = 20_000;
-/** Linux gives outgoing connections the ports from 32768: one of these may be taken at any time. */
-const PORT_RUNS = 127;
-
-/** A run of at most 100 free ports; nobody else should take them until they are used. */
-export async function freePorts(count: number): Promise<number> {
-  for (let attempt = 0; attempt < 50; attempt++) {
-    const base = FIRST_PORT + ((process.pid * 7 + attempt * 31) % PORT_RUNS) * 100;
-    const servers = await Promise.all(Array.from({ length: count }, (_, index) => listen(base + index)));
-    for (const server of servers) server?.close();
-    if (servers.every((server) => server !== null)) return base;
-  }
-  throw new Error('no free ports');
-}
-
-async function listen(port: number): Promise<ReturnType<typeof createServer> | null> {
-  const server = createServer();
-  server.listen(port, '127.0.0.1');
-  try {
-    await once(server, 'listening');
-    return server;
-  } catch {
-    return null;
-  }
-}
 
 export class EngineProcesses {
   readonly folder = mkdtempSync(join(tmpdir(), 'engine-test-'));

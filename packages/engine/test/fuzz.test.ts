@@ -21,14 +21,13 @@ import {
 import { DataClient, frame } from './data-client.ts';
 import { FUZZ_MS, forSeeds, spoiled, type Pick } from './fuzz-seeds.ts';
 import { startTestReplica, volumeOf } from './replica-fixture.ts';
-import { startReplicaOn } from './replica-process.ts';
+import { startReplicaIn } from './replica-process.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const MIB = 1 << 20;
 const SIZE = 4 * MIB;
 /** Growth of buffers that is no leak and no claim taken at its word. */
 const MEMORY_BYTES = 256 * MIB;
-const PORT = 41_000 + (process.pid % 400) * 11;
 const DECOY = 'not of the replica';
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -57,7 +56,7 @@ function seenOutside(): string[] {
 }
 
 it('frames: others are served all the same', { timeout: 60_000 + FUZZ_MS }, async () => {
-  const replica = await startReplicaOn(path, PORT, SIZE, { isSyncAgentOn: false });
+  const replica = await startReplicaIn(path, SIZE, { isSyncAgentOn: false });
   try {
     await replica.control.ReplicaOpenEpoch({ epoch: 2, engineName: 'e' });
     outside = seenOutside();
@@ -137,7 +136,7 @@ function someMessage(pick: Pick, depth = 0): Buffer {
 }
 
 it('gRPC: any message is answered or refused, and the replica goes on', { timeout: 60_000 + FUZZ_MS }, async () => {
-  const replica = await startReplicaOn(path, PORT, SIZE);
+  const replica = await startReplicaIn(path, SIZE);
   const targets = [
     { port: replica.controlPort, paths: pathsOf(ReplicaService) },
     { port: replica.syncAgentPort, paths: pathsOf(SyncAgentService) },

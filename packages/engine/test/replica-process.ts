@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { ReplicaService, SyncAgentService } from '@longhorn/shared-types/generated/ptypes';
 import { createClient } from '@longhorn/shared-types/grpc/client';
+import { freePorts } from '../testing/free-ports.ts';
 import { startReplica, type RunReplicaOptions, type RunningReplica } from '../src/replica/run-replica.ts';
 
 export interface StartedReplica extends RunningReplica {
@@ -11,19 +12,22 @@ export interface StartedReplica extends RunningReplica {
   end(): Promise<void>;
 }
 
-/** Ports of a replica are fixed relative to each other: `base` is free with the ten after it. */
-export async function startReplicaOn(
+/** Of its gRPC server, with which data connection, sync agent and its file transfers follow. */
+const PORTS = 10;
+
+/** In the folder `path`. */
+export async function startReplicaIn(
   path: string,
-  base: number,
   sizeBytes: number | null,
   overrides: Partial<RunReplicaOptions> = {},
 ): Promise<StartedReplica> {
+  const port = await freePorts(PORTS);
   const running = await startReplica({
     directory: path,
-    listen: `127.0.0.1:${base}`,
+    listen: `127.0.0.1:${port}`,
     sizeBytes,
     volumeName: 'v',
-    instanceName: `r-${base}`,
+    instanceName: `r-${port}`,
     backingFile: '',
     isSyncAgentOn: true,
     syncAgentPortCount: 7,

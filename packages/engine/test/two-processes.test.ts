@@ -2,7 +2,8 @@
 import { createClient } from '@longhorn/shared-types/grpc/client';
 import { ReplicaService } from '@longhorn/shared-types/generated/ptypes';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { EngineProcesses, freePorts } from './engine-processes.ts';
+import { freePorts } from '../testing/free-ports.ts';
+import { EngineProcesses } from './engine-processes.ts';
 
 type Client = ReturnType<typeof connect>;
 

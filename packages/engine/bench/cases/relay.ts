@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { isListening } from '../../testing/listening.ts';
 import { waitFor } from '../../testing/wait.ts';
 import { fill, LARGE_READ, LARGE_WRITE, measure, type Job } from '../jobs.ts';
-import { freePorts, LISTENING_MS, start, startingOrStopped, stopAll } from '../processes.ts';
+import { freePorts } from '../../testing/free-ports.ts';
+import { LISTENING_MS, start, startingOrStopped, stopAll } from '../processes.ts';
 import { PLAIN_VOLUME, startOurs, type System } from '../systems.ts';
 import type { BenchCase, CaseOptions, Figure } from './bench-case.ts';
 import { scaledBytes } from './bench-volume.ts';
@@ -59,7 +60,7 @@ async function ratio(systems: readonly System[], job: Job, seconds: number, size
 async function startRelay(folder: string, sizeBytes: number): Promise<System> {
   const home = join(folder, 'relay');
   mkdirSync(home);
-  const port = await freePorts([TCP_HOST], 2);
+  const port = await freePorts(2, [TCP_HOST]);
   const places = [`unix:${join(home, 'store.sock')}`, `tcp:${TCP_HOST}:${port}`, `tcp:${TCP_HOST}:${port + 1}`];
   const socket = join(home, 'relay.sock');
   return startingOrStopped(async (running) => {

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DataClient, frame } from '../../test/data-client.ts';
-import { startReplicaOn, type StartedReplica } from '../../test/replica-process.ts';
+import { startReplicaIn, type StartedReplica } from '../../test/replica-process.ts';
 import { temporaryFolder } from '../../test/temporary-folder.ts';
 import { DATA_CONNECTIONS_MAX } from '../limits.ts';
 import { FRAME_HELLO, FRAME_PING, FRAME_READ, FRAME_RESPONSE, FRAME_WRITE } from '../protocol/replica-frame.ts';
@@ -16,7 +16,7 @@ let clients: DataClient[];
 beforeEach(async () => {
   folder = await temporaryFolder();
   clients = [];
-  replica = await startReplicaOn(join(folder.path, 'r', 'replica'), 30_500 + (process.pid % 1000), SIZE, {
+  replica = await startReplicaIn(join(folder.path, 'r', 'replica'), SIZE, {
     isSyncAgentOn: false,
   });
 });

@@ -1,13 +1,11 @@
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { startReplicaOn, type StartedReplica } from '../../test/replica-process.ts';
+import { startReplicaIn, type StartedReplica } from '../../test/replica-process.ts';
 import { temporaryFolder } from '../../test/temporary-folder.ts';
 
 const SIZE = 16 << 20;
 const CREATED = '2026-01-01T00:00:00Z';
-// One block of ports per test process, below those that the kernel gives out, apart from those of the sync agent's tests.
-const BASE = 31_000 + (process.pid % 50) * 30;
 const IMAGE = 'volume-snap-s2.img';
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let started: StartedReplica[];
@@ -16,7 +14,7 @@ let from: StartedReplica;
 beforeEach(async () => {
   folder = await temporaryFolder();
   started = [];
-  from = await start('source', BASE);
+  from = await start('source');
   write(from, 0, 'a', 1200);
   await from.control.ReplicaSnapshot({ name: 's1', user_created: true, created: CREATED });
   for (let block = 2000; block < 2600; block += 2) write(from, block, 'b');
@@ -29,8 +27,8 @@ afterEach(async () => {
   await folder.remove();
 });
 
-async function start(name: string, base: number, sizeBytes = SIZE): Promise<StartedReplica> {
-  const replica = await startReplicaOn(join(folder.path, name, 'replica'), base, sizeBytes);
+async function start(name: string, sizeBytes = SIZE): Promise<StartedReplica> {
+  const replica = await startReplicaIn(join(folder.path, name, 'replica'), sizeBytes);
   started.push(replica);
   await replica.control.ReplicaOpenEpoch({ epoch: 1, engineName: 'e' });
   return replica;
@@ -68,7 +66,7 @@ function request(extra: object = {}) {
 describe('a clone', () => {
   it.each([SIZE, 4 * SIZE])('has the content of the snapshot and its holes, in a volume of %i bytes', async (size) => {
     write(from, 1, 'later');
-    const to = await start('target', BASE + 12, size);
+    const to = await start('target', size);
     await to.agent.SnapshotClone(request());
     const done = { is_cloning: false, state: 'complete', progress: 100 };
     expect(await to.agent.SnapshotCloneStatus({})).toMatchObject(done);
@@ -80,7 +78,7 @@ describe('a clone', () => {
   });
 
   it('is complete only when the engine has reverted to it, if that is the one to do it', async () => {
-    const to = await start('target', BASE + 12);
+    const to = await start('target');
     const wanted = request({ engine_reverts: true });
     // The second call joins the first.
     await Promise.all([to.agent.SnapshotClone(wanted), to.agent.SnapshotClone(wanted)]);
@@ -96,7 +94,7 @@ describe('a clone', () => {
   });
 
   it('goes on from what an earlier try left, and mends what is wrong in it', async () => {
-    const to = await start('target', BASE + 12);
+    const to = await start('target');
     const left = Buffer.from(expected());
     left.fill('x', 100 * 4096, 101 * 4096);
     left.fill('y', 3000 * 4096, 3100 * 4096);
@@ -118,7 +116,7 @@ describe('a clone', () => {
     ['into a smaller volume', {}, /the snapshot has 16777216 bytes, more than this volume with 8388608/],
     ['from nobody', { from_address: 'tcp://127.0.0.1:1' }, /ECONNREFUSED|Unavailable/],
   ])('%s fails in words, and leaves the volume as it was', async (what, extra, words) => {
-    const to = await start('target', BASE + 12, what.includes('smaller') ? SIZE / 2 : SIZE);
+    const to = await start('target', what.includes('smaller') ? SIZE / 2 : SIZE);
     write(to, 7, 'own');
     await to.control.ReplicaSnapshot({ name: 's1', user_created: true, created: CREATED });
     const before = await content(to);
@@ -131,7 +129,7 @@ describe('a clone', () => {
   });
 
   it('of a snapshot that is marked as removed is refused', async () => {
-    const to = await start('target', BASE + 12);
+    const to = await start('target');
     await from.control.DiskMarkAsRemoved({ name: 's2' });
     await expect(to.agent.SnapshotClone(request())).rejects.toThrow(/marked as removed/);
   });

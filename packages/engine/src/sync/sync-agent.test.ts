@@ -6,15 +6,13 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { PURGE_REST_MS } from '../limits.ts';
 import { systemClock, type ReplicaClock } from '../io/replica-clock.ts';
 import { TestClock } from '../../test/replica-fixture.ts';
-import { startReplicaOn, type StartedReplica } from '../../test/replica-process.ts';
+import { startReplicaIn, type StartedReplica } from '../../test/replica-process.ts';
 import { temporaryFolder } from '../../test/temporary-folder.ts';
 
 const SIZE = 16 << 20;
 const CREATED = '2026-01-01T00:00:00Z';
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let started: StartedReplica[];
-// One block of ports per test process.
-const BASE = 21_000 + (process.pid % 300) * 30;
 
 beforeEach(async () => {
   folder = await temporaryFolder();
@@ -26,8 +24,8 @@ afterEach(async () => {
   await folder.remove();
 });
 
-async function start(name: string, base: number, clock: ReplicaClock = systemClock): Promise<StartedReplica> {
-  const replica = await startReplicaOn(join(folder.path, name, 'replica'), base, SIZE, { clock });
+async function start(name: string, clock: ReplicaClock = systemClock): Promise<StartedReplica> {
+  const replica = await startReplicaIn(join(folder.path, name, 'replica'), SIZE, { clock });
   started.push(replica);
   await replica.control.ReplicaOpenEpoch({ epoch: 1, engineName: 'e' });
   return replica;
@@ -46,7 +44,7 @@ async function content(replica: StartedReplica): Promise<Buffer> {
 
 /** A source with two snapshots: dense data, every other block, long holes. */
 async function source(): Promise<StartedReplica> {
-  const replica = await start('source', BASE);
+  const replica = await start('source');
   write(replica, 0, 'a', 1200);
   await replica.control.ReplicaSnapshot({ name: 's1', user_created: true, created: CREATED });
   for (let block = 2000; block < 2600; block += 2) write(replica, block, 'b');
@@ -73,7 +71,7 @@ async function pull(to: StartedReplica, from: StartedReplica, isFast = false): P
 describe('sync agent', () => {
   it('copies snapshots to an empty replica, holes as holes', async () => {
     const from = await source();
-    const to = await start('target', BASE + 12);
+    const to = await start('target');
     await to.control.ReplicaSnapshot({ name: 's2', user_created: true, created: CREATED });
     await to.control.RebuildingSet({ rebuilding: true });
     await pull(to, from);
@@ -92,7 +90,7 @@ describe('sync agent', () => {
 
   it('makes a replica with other data equal', async () => {
     const from = await source();
-    const to = await start('target', BASE + 12);
+    const to = await start('target');
     write(to, 100, 'z', 3000);
     await to.control.ReplicaSnapshot({ name: 's1', user_created: true, created: CREATED });
     write(to, 2001, 'y', 300);
@@ -108,7 +106,7 @@ describe('sync agent', () => {
 
   it('moves the blocks that differ, and no others', async () => {
     const from = await source();
-    const to = await start('target', BASE + 12);
+    const to = await start('target');
     await to.control.ReplicaSnapshot({ name: 's2', user_created: true, created: CREATED });
     await to.control.RebuildingSet({ rebuilding: true });
     await pull(to, from);
@@ -131,7 +129,7 @@ describe('sync agent', () => {
 
   it('skips files whose recorded checksums agree', async () => {
     const from = await source();
-    const to = await start('target', BASE + 12);
+    const to = await start('target');
     await to.control.RebuildingSet({ rebuilding: true });
     await pull(to, from);
     await to.control.ReplicaReload({});
@@ -158,7 +156,7 @@ describe('sync agent', () => {
     beforeEach(async () => {
       clock = new TestClock();
       from = await source();
-      to = await start('target', BASE + 12, clock);
+      to = await start('target', clock);
       await to.control.ReplicaSnapshot({ name: 's2', user_created: true, created: CREATED });
       await to.control.RebuildingSet({ rebuilding: true });
       await to.agent.ReplicaRebuildLimit({ bytes_per_second: 1 << 20 });
@@ -209,13 +207,13 @@ describe('sync agent', () => {
   });
 
   it('cannot be paused when no rebuild runs', async () => {
-    const { agent } = await start('target', BASE + 12);
+    const { agent } = await start('target');
     await expect(agent.ReplicaRebuildPause({ paused: true })).rejects.toThrow('no files are being copied');
     await agent.ReplicaRebuildPause({ paused: false });
   });
 
   it('refuses a limit that nobody can mean', async () => {
-    const { agent } = await start('target', BASE + 12);
+    const { agent } = await start('target');
     for (const bytes of [-1, 50]) {
       const limited = agent.ReplicaRebuildLimit({ bytes_per_second: bytes });
       await expect(limited).rejects.toThrow(`bytes_per_second ${bytes}: must be 0 (no limit) or at least 1048576`);
@@ -242,7 +240,7 @@ describe('sync agent', () => {
 
   it('purges in pieces, and rests after one when a client had something for the replica', async () => {
     const clock = new TestClock();
-    const replica = await start('source', BASE, clock);
+    const replica = await start('source', clock);
     write(replica, 0, 'a', 2000);
     await replica.control.ReplicaSnapshot({ name: 's1', user_created: true, created: CREATED });
     write(replica, 0, 'b', 2000);
@@ -259,7 +257,7 @@ describe('sync agent', () => {
   });
 
   it.each(['../x', 'a/b', '', '..', 'volume.meta', 'longhorn-state.json'])('keeps to its folder: %j', async (name) => {
-    const replica = await start('target', BASE + 12);
+    const replica = await start('target');
     const before = await readdir(replica.path);
     await expect(replica.agent.FileRemove({ file_name: name })).rejects.toThrow(/file_name/);
     await expect(replica.agent.ReceiverLaunch({ to_file_name: name })).rejects.toThrow(/to_file_name/);
@@ -269,7 +267,7 @@ describe('sync agent', () => {
   });
 
   it('does not let a layer be changed under an open replica', async () => {
-    const replica = await start('target', BASE + 12);
+    const replica = await start('target');
     const head = (await replica.control.ReplicaGet({})).replica?.head ?? '';
     await expect(replica.agent.FileRemove({ file_name: head })).rejects.toThrow(/is a layer of the open replica/);
     await writeFile(join(replica.path, 'volume-delta-x.img'), 'x');
