@@ -44,6 +44,9 @@ it('serves every read and write while a replica process is killed, and is health
 
 it('takes and gives back data with the rebuilt replica as one of three', async () => {
   await inPod(SPACE, 'load', fio('--rw=write --do_verify=1'));
-  const running = (await list('replicas.longhorn.io')).filter((each) => at(each, 'status.currentState') === 'running');
+  const volume = await volumeOf(SPACE, 'block');
+  const running = (await list('replicas.longhorn.io')).filter(
+    (each) => at(each, 'spec.volumeName') === volume && at(each, 'status.currentState') === 'running',
+  );
   expect(running.length).toBe(3);
 });

@@ -193,6 +193,29 @@ describe.skipIf(!available.ok)('a volume as a block device', () => {
     await must('fsck.ext4', '-f', '-n', image);
   });
 
+  it('can be read to its new end after each of many expansions under writes', async () => {
+    const target = openTestTarget(image, 16 * MIB);
+    const frontend = await openHere(target);
+    const writers = Array.from({ length: 3 }, () =>
+      spawn('dd', ['if=/dev/zero', `of=${frontend.endpoint()}`, 'bs=512', 'oflag=direct', 'conv=notrunc'], {
+        stdio: 'ignore',
+      }),
+    );
+    const ended = Promise.all(writers.map((writer) => new Promise((resolve) => writer.once('close', resolve))));
+    try {
+      for (let size = 17 * MIB; size <= 56 * MIB; size += MIB) {
+        target.resize(size);
+        await frontend.expand(size);
+        expect(await must('blockdev', '--getsize64', frontend.endpoint())).toBe(`${size}\n`);
+        expect((await readBlock(size - 4096)).length).toBe(4096);
+      }
+    } finally {
+      for (const writer of writers) writer.kill('SIGKILL');
+      await ended;
+      await frontend.close();
+    }
+  });
+
   it('passes EIO and ENOSPC through', async () => {
     const target = openTestTarget(image, 16 * MIB);
     const frontend = await openHere(target);

@@ -1,6 +1,12 @@
+import { closeSync, openSync, readSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { type Chunk, ChunkPool } from './chunk-pool.ts';
-import { CHUNKS_KEPT, CHUNKS_MAX, FUSE_READ_BYTES } from './limits.ts';
+import { CHUNK_BYTES, CHUNKS_KEPT, CHUNKS_MAX, FUSE_READ_BYTES } from './limits.ts';
+
+const PAGE_BYTES = 4096;
+/** /proc/PID/pagemap: 8 bytes for each page, whose highest bit says that the page is there. */
+const PAGEMAP_ENTRY_BYTES = 8;
+const PAGE_PRESENT_BIT = 63n;
 
 const takeLargest = (pool: ChunkPool): Chunk | null => {
   const chunk = pool.reserve();
@@ -46,5 +52,20 @@ describe('the chunk pool', () => {
     const pool = new ChunkPool();
     takeAll(pool).forEach((chunk) => pool.release(chunk));
     expect(pool.count).toBe(CHUNKS_KEPT + 1);
+  });
+
+  it('has all of its memory before the first request', () => {
+    const { address } = new ChunkPool().reserve() ?? { address: 0 };
+    const first = Math.ceil(address / PAGE_BYTES);
+    const entries = Buffer.alloc((Math.floor((address + CHUNK_BYTES) / PAGE_BYTES) - first) * PAGEMAP_ENTRY_BYTES);
+    const pagemap = openSync('/proc/self/pagemap', 'r');
+    readSync(pagemap, entries, 0, entries.length, first * PAGEMAP_ENTRY_BYTES);
+    closeSync(pagemap);
+    const present = Array.from(
+      { length: entries.length / PAGEMAP_ENTRY_BYTES },
+      (_, page) => entries.readBigUInt64LE(page * PAGEMAP_ENTRY_BYTES) >> PAGE_PRESENT_BIT,
+    );
+    expect(present.length).toBeGreaterThanOrEqual(CHUNK_BYTES / PAGE_BYTES - 1);
+    expect(present.every((bit) => bit === 1n)).toBe(true);
   });
 });

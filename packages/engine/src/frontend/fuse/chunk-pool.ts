@@ -22,8 +22,12 @@ export interface Chunk {
   references: number;
 }
 
+/**
+ * All of its pages are there from the start: a process that is killed while the kernel copies a request into a page
+ * that it must first give us takes the request with it, and its user gets EIO instead of the next engine's answer.
+ */
 const makeChunk = (): Chunk => {
-  const bytes = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  const bytes = Buffer.allocUnsafeSlow(CHUNK_BYTES).fill(0);
   return {
     bytes,
     words: new Uint32Array(bytes.buffer, bytes.byteOffset, CHUNK_BYTES / 4),

@@ -9,8 +9,7 @@
  * environment, the rest by record). The mount is detached as soon as the loop device has the file: no path leads
  * to the file any more, so that no `df` on the node waits for a volume, and no mount outlives anything.
  */
-import { constants, fstat, openSync, rmSync, writeFileSync } from 'node:fs';
-import { promisify } from 'node:util';
+import { constants, openSync, rmSync, writeFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import type { BlockTarget } from '../frontend.ts';
 import { makeDeviceNode, isDeviceNode } from './device-node.ts';
@@ -20,12 +19,10 @@ import { fuseMountsBelow, mountSession } from './fuse-connection.ts';
 import type { InitOffer } from './fuse-protocol.ts';
 import { FuseSession } from './fuse-session.ts';
 import { type HeldDescriptors, connectionIdOf, copyHeldDescriptors, startHolder } from './holder.ts';
-import { UMOUNT_DETACH, unmount } from './linux.ts';
-import { INIT_TIMEOUT_MS } from './limits.ts';
+import { UMOUNT_DETACH, askSizeWaiting, unmount } from './linux.ts';
+import { INIT_TIMEOUT_MS, SIZE_ATTEMPTS_MAX } from './limits.ts';
 import { type LoopDevice, attachLoop, closeWaiting, growLoop, openWaiting, passesZeroingOn } from './loop-device.ts';
 import { withTimeout } from './with-timeout.ts';
-
-const fstatWaiting = promisify(fstat);
 
 /** The steps of making a device, in order; a hook after each lets tests end the process there. */
 export type DeviceStep =
@@ -119,7 +116,7 @@ export const makeDevice = async (context: DeviceContext): Promise<Device> => {
     await closeWaiting(await openWaiting(paths.backing, constants.O_RDONLY));
     const backingFd = await openWaiting(paths.backing, constants.O_RDWR);
     opened.backingFd = backingFd;
-    await fstatWaiting(backingFd);
+    await askSizeWaiting(backingFd);
     const name = `longhorn:${context.volumeName}`;
     const { loop, fd: loopFd } = await attachLoop(backingFd, { logicalBlockSize: context.logicalBlockSize, name });
     opened.loopFd = loopFd;
@@ -208,7 +205,22 @@ export const takeOverDevice = async (context: DeviceContext, record: DeviceRecor
 /** Makes file and loop device larger. */
 export const growDevice = async (device: Device, sizeBytes: number): Promise<void> => {
   device.session.setSize(sizeBytes);
-  // Asking for the attributes is what tells the kernel the new size.
-  await fstatWaiting(device.descriptors.backingFd);
+  await makeSizeKnown(device);
   await growLoop(device.descriptors.loopFd);
+};
+
+/**
+ * Until the kernel has the file's new size: it has it when it answers without asking us. The loop driver would take the
+ * size from an answer that the kernel itself then drops, because a write ended while it was under way; every read
+ * beyond the old size would fail from then on.
+ */
+const makeSizeKnown = async ({ session, descriptors }: Device): Promise<void> => {
+  for (let attempt = 0; attempt < SIZE_ATTEMPTS_MAX; attempt++) {
+    const { attributesAsked } = session.counters;
+    await askSizeWaiting(descriptors.backingFd);
+    if (session.counters.attributesAsked === attributesAsked) return;
+  }
+  throw new Error(
+    `the kernel did not take the device's new size in ${SIZE_ATTEMPTS_MAX} attempts, since it is written: expand it again with less load`,
+  );
 };

@@ -79,6 +79,8 @@ export type FallocatePolicy = 'probing' | 'discard' | 'refuse';
 export interface SessionCounters {
   requests: number;
   wakeUps: number;
+  /** how often the kernel has asked for the file's attributes */
+  attributesAsked: number;
   repliesLost: number;
 }
 
@@ -97,7 +99,7 @@ export interface FuseSessionOptions {
 
 /** The server side of one FUSE connection. */
 export class FuseSession implements CompletionSink {
-  readonly counters: SessionCounters = { requests: 0, wakeUps: 0, repliesLost: 0 };
+  readonly counters: SessionCounters = { requests: 0, wakeUps: 0, attributesAsked: 0, repliesLost: 0 };
   readonly #fd: number;
   readonly #target: BlockTarget;
   readonly #logger: Logger;
@@ -307,6 +309,7 @@ export class FuseSession implements CompletionSink {
       case OPCODE.INIT:
         return this.#init(chunk);
       case OPCODE.GETATTR:
+        this.counters.attributesAsked += 1;
         setAttrReply(words, word, this.#sizeBytes);
         return this.#send(chunk, position);
       case OPCODE.OPEN:

@@ -37,6 +37,8 @@ export const SETTLE_ATTEMPTS_MAX = 400;
 export const SETTLE_RETRY_MS = 5;
 /** How long an orderly close waits for dirty data to reach the volume. */
 export const CLOSE_FLUSH_TIMEOUT_MS = 30_000;
+/** The kernel drops the answer to what it asked about the file when a write ends meanwhile: it is asked again. */
+export const SIZE_ATTEMPTS_MAX = 10_000;
 /** The kernel asks for INIT at once; a set-up that hears nothing for so long has failed. */
 export const INIT_TIMEOUT_MS = 10_000;
 

@@ -20,6 +20,7 @@ const cPipe = libc.func('int pipe2(_Out_ int *fds, int flags)');
 const cDup = libc.func('int dup3(int from, int to, int flags)');
 const cFlock = libc.func('int flock(int fd, int operation)');
 const cSyscall = libc.func('long syscall(long number, long a, long b, long c)');
+const cStatx = libc.func('int statx(int fd, const char *path, int flags, unsigned int mask, void *result)');
 const cPrctl = libc.func('int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)');
 
 /** `ssize_t read(fd, address, length)` without any allocation; -1 = nothing there, or an error. */
@@ -38,6 +39,10 @@ const SYS_PIDFD_OPEN = 434;
 const SYS_PIDFD_GETFD = 438;
 const PR_SET_IO_FLUSHER = 57;
 const S_IFBLK = 0o060000;
+const AT_EMPTY_PATH = 0x1000;
+const STATX_SIZE = 0x200;
+/** Read by nobody: where the kernel puts what it is asked for; large enough for `struct statx`. */
+const statxResult = Buffer.allocUnsafeSlow(256);
 const MS_NOSUID = 2;
 const MS_NODEV = 4;
 const MS_NOEXEC = 8;
@@ -103,6 +108,16 @@ export const ioctlWaiting = (fd: number, request: number, argument: Buffer | nul
       if (error !== null) reject(error);
       else if (result < 0) reject(new LinuxError(what, `fd ${fd}`, koffi.errno()));
       else resolve(result);
+    });
+  });
+
+/** Lets the kernel know the size of an open file, on the thread pool. It asks the file's server only if it has none. */
+export const askSizeWaiting = (fd: number): Promise<void> =>
+  new Promise((resolve, reject) => {
+    cStatx.async(fd, '', AT_EMPTY_PATH, STATX_SIZE, statxResult, (error: Error | null, code: number) => {
+      if (error !== null) reject(error);
+      else if (code < 0) reject(new LinuxError('statx', `fd ${fd}`, koffi.errno()));
+      else resolve();
     });
   });
 
