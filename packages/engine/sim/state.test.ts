@@ -30,6 +30,8 @@ describe('the record of a replica', () => {
       await wait(time, state.setMembership(RECORD, 'boot-1'));
       disk.failing = 'syncs';
       for (let attempt = 1; attempt <= 4; attempt++) {
+        if (random.chance(0.5)) await wait(time, state.prepareVolumeMeta(String(attempt))).catch(() => undefined);
+        if (random.chance(0.5)) await wait(time, state.setMembership(RECORD, 'boot-1')).catch(() => undefined);
         await wait(time, state.replaceVolumeMeta(String(attempt))).catch(() => undefined);
       }
       disk.failing = 'nothing';

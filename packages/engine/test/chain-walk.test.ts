@@ -15,11 +15,12 @@ const OPERATIONS = 60;
 const CREATED = '2026-01-01T00:00:00Z';
 
 type Operation =
-  'write' | 'unmap' | 'flush' | 'snapshot' | 'mark' | 'purge' | 'revert' | 'expand' | 'reopen' | 'reload';
+  'write' | 'unmap' | 'flush' | 'prepare' | 'snapshot' | 'mark' | 'purge' | 'revert' | 'expand' | 'reopen' | 'reload';
 const WEIGHTS: [Operation, number][] = [
   ['write', 40],
   ['unmap', 15],
   ['flush', 6],
+  ['prepare', 10],
   ['snapshot', 10],
   ['mark', 8],
   ['purge', 6],
@@ -42,6 +43,8 @@ class Walk {
   private model = new VolumeModel(BLOCKS * 4096);
   private nextValue = 1;
   private nextSnapshot = 1;
+  /** of the next snapshot, when it was prepared */
+  private isUserCreated: boolean | null = null;
   private epoch = 1;
   readonly trace: string[] = [];
 
@@ -149,12 +152,24 @@ class Walk {
         await io.flush();
         this.model.flush();
         return;
+      case 'prepare':
+        // Another than is taken now and then.
+        this.isUserCreated = this.random() < 0.8;
+        await server.prepareSnapshot(
+          this.random() < 0.2 ? 'other' : `s${this.nextSnapshot}`,
+          this.isUserCreated,
+          CREATED,
+          {},
+        );
+        return;
       case 'snapshot': {
         const name = `s${this.nextSnapshot++}`;
         const next = this.model.clone();
         next.snapshot(name);
         this.model = next;
-        await server.snapshot(name, this.random() < 0.8, CREATED, {});
+        const isUserCreated = this.isUserCreated ?? this.random() < 0.8;
+        this.isUserCreated = null;
+        await server.snapshot(name, isUserCreated, CREATED, {});
         return;
       }
       case 'mark':
@@ -178,6 +193,7 @@ class Walk {
         return;
       case 'reopen':
         await server.close();
+        await this.checkTidy();
         this.model.flush();
         await this.open();
         await this.check();
@@ -230,6 +246,14 @@ class Walk {
     this.model = next;
     this.trace.push(`revert ${name}`);
     await this.current.server.revert(`volume-snap-${name}.img`, CREATED);
+  }
+
+  /** A closed replica has nothing in its folder but its chain. */
+  private async checkTidy(): Promise<void> {
+    const names = await this.folder.list();
+    const left = names.filter((name) => name.endsWith('.tmp'));
+    const heads = names.filter((name) => name.startsWith('volume-head-') && name.endsWith('.img'));
+    if (left.length > 0 || heads.length !== 1) throw new Error(`left in the folder: ${[...left, ...heads].join(', ')}`);
   }
 
   private async check(): Promise<void> {

@@ -5,8 +5,7 @@
  * replica's head as well.
  */
 import { errorText, wrapError } from '@longhorn/shared-types/grpc/rpc-error';
-import type { SyncFileInfo } from '@longhorn/shared-types/generated/ptypes';
-import { rfc3339 } from './control-clock.ts';
+import type { ReplicaSnapshotRequest, SyncFileInfo } from '@longhorn/shared-types/generated/ptypes';
 import { compareAtRest, compareInUse } from './comparison.ts';
 import type { DoubtSettling } from './doubt-settling.ts';
 import { withPausedIo } from './layer-operation.ts';
@@ -15,7 +14,7 @@ import { settleMembership } from './membership-change.ts';
 import { attach, lookAt, newEntry, openFenced, openPlain, refuse } from './replica-entry.ts';
 import type { ReplicaReport } from './replica-report.ts';
 import type { ReplicaEntry } from './replica-set.ts';
-import { checkSnapshotLimits, snapshotAll } from './snapshot.ts';
+import { checkSnapshotLimits, flushMost, prepareSnapshot, snapshotAll, snapshotOf } from './snapshot.ts';
 import type { VolumeContext } from './volume-context.ts';
 import { whileAnswering } from './while-answering.ts';
 
@@ -58,9 +57,16 @@ async function join(context: VolumeContext, entry: ReplicaEntry, snapshotRequire
     if (report.rebuilding) {
       await entry.client.RebuildingSet({ rebuilding: false }, { timeoutMs: context.options.replicaTimeoutMs });
     }
-    if (snapshotRequired) await context.core.flushNow();
+    const snapshot = snapshotRequired
+      ? snapshotOf(context, context.randomId(), { labels: {}, userCreated: false })
+      : null;
+    if (snapshot !== null) {
+      await checkSnapshotLimits(context);
+      await prepareSnapshot(context, snapshot, [entry, ...context.replicas.inStage('reading', 'joining')]);
+      await flushMost(context);
+    }
     await withPausedIo(context, async () => {
-      if (snapshotRequired) await snapshotWith(context, entry);
+      if (snapshot !== null) await snapshotWith(context, entry, snapshot);
       attach(context, entry, link, 'joining');
     });
   } catch (error) {
@@ -76,13 +82,14 @@ async function open(context: VolumeContext, entry: ReplicaEntry): ReturnType<typ
 }
 
 /** The new replica first: when it refuses, the others keep no snapshot that nobody needs. */
-async function snapshotWith(context: VolumeContext, entry: ReplicaEntry): Promise<void> {
+async function snapshotWith(
+  context: VolumeContext,
+  entry: ReplicaEntry,
+  request: ReplicaSnapshotRequest,
+): Promise<void> {
   await checkSnapshotLimits(context);
-  const name = context.randomId();
-  const created = rfc3339(context.clock.date());
-  const request = { name, user_created: false, created, labels: {} };
   await whileAnswering(context, entry, (call) => entry.client.ReplicaSnapshot(request, call));
-  await snapshotAll(context, name, { labels: {}, userCreated: false });
+  await snapshotAll(context, request);
 }
 
 /** Tells which files the replica needs, after its layers that no member has were removed. */

@@ -1,4 +1,6 @@
 /** Snapshots of a volume: the same moment on all replicas, within upstream's limits. */
+import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
+import type { ReplicaSnapshotRequest } from '@longhorn/shared-types/generated/ptypes';
 import { SNAPSHOT_TOTAL_MAX } from './control-limits.ts';
 import { rfc3339 } from './control-clock.ts';
 import type { DoubtSettling } from './doubt-settling.ts';
@@ -6,6 +8,7 @@ import { changeLayers, withPausedIo } from './layer-operation.ts';
 import { lookAt } from './replica-entry.ts';
 import type { ReplicaEntry } from './replica-set.ts';
 import type { VolumeContext } from './volume-context.ts';
+import { whileAnswering } from './while-answering.ts';
 
 export interface SnapshotRequest {
   /** "" = a random UUID */
@@ -28,12 +31,14 @@ export async function takeSnapshot(
   assertSnapshotName(name);
   await checkSnapshotLimits(context);
   await settling.whenSettled();
+  const taken = snapshotOf(context, name, request);
+  await prepareSnapshot(context, taken, context.replicas.inStage('reading', 'joining'));
   const unfreeze = await freeze();
   try {
-    await context.core.flushNow();
+    await flushMost(context);
     await withPausedIo(context, async () => {
       await checkSnapshotLimits(context);
-      await snapshotAll(context, name, request);
+      await snapshotAll(context, taken);
     });
   } finally {
     await unfreeze();
@@ -41,15 +46,46 @@ export async function takeSnapshot(
   return name;
 }
 
-/** Takes it on all replicas that work; under paused I/O. */
-export async function snapshotAll(
+/** What every replica is asked for, with the time of now. */
+export function snapshotOf(
   context: VolumeContext,
   name: string,
   { labels, userCreated }: Pick<SnapshotRequest, 'labels' | 'userCreated'>,
+): ReplicaSnapshotRequest {
+  return { name, user_created: userCreated, created: rfc3339(context.clock.date()), labels };
+}
+
+/**
+ * Lets the replicas make what the snapshot needs while I/O goes on. One that cannot, or is upstream's and does not know the call, makes it
+ * when the snapshot is taken, and says then what is wrong.
+ */
+export async function prepareSnapshot(
+  context: VolumeContext,
+  request: ReplicaSnapshotRequest,
+  entries: readonly ReplicaEntry[],
 ): Promise<void> {
-  const request = { name, user_created: userCreated, created: rfc3339(context.clock.date()), labels };
+  await Promise.all(
+    entries.map(async (entry) => {
+      if (entry.report?.knowsEpochs !== true) return;
+      try {
+        await whileAnswering(context, entry, (options) => entry.client.SnapshotPrepare(request, options));
+      } catch (error) {
+        context.log.info('a replica did not prepare a snapshot', { replica: entry.address, reason: errorText(error) });
+      }
+    }),
+  );
+}
+
+/** Twice: the second brings what was written during the first, so that little is left to the pause that follows. */
+export async function flushMost(context: VolumeContext): Promise<void> {
+  await context.core.flushNow();
+  await context.core.flushNow();
+}
+
+/** Takes it on all replicas that work; under paused I/O. */
+export async function snapshotAll(context: VolumeContext, request: ReplicaSnapshotRequest): Promise<void> {
   await changeLayers(context, {
-    after: (before) => ({ sizeBytes: before.sizeBytes, chain: [diskNameOf(name), ...before.chain] }),
+    after: (before) => ({ sizeBytes: before.sizeBytes, chain: [diskNameOf(request.name), ...before.chain] }),
     change: (entry, options) => entry.client.ReplicaSnapshot(request, options),
   });
 }

@@ -8,8 +8,8 @@
 import { RESERVE_FILE, placeFile, replaceFile, type DataFile, type FileStat } from '../io/disk.ts';
 import { BLOCK_BYTES, LIVE_CHAIN_MAX, SNAPSHOT_RESERVE_BYTES } from '../limits.ts';
 import { NO_SPACE_TEXT } from '../protocol/replica-frame.ts';
-import { encodeDiskMeta } from './metadata.ts';
-import { reloadReplica, type OpenReplica } from './open-replica.ts';
+import { encodeDiskMeta, encodeVolumeMeta } from './metadata.ts';
+import { reloadReplica, type OpenReplica, type PreparedSnapshot, type SnapshotPlan } from './open-replica.ts';
 import { removeDiskFiles } from './replica-folder.ts';
 import {
   CHECKSUM_SUFFIX,
@@ -101,15 +101,13 @@ async function checkSpace({ folder }: OpenReplica): Promise<void> {
     throw new Error(`${folder.path}: ${NO_SPACE_TEXT} for another snapshot`);
 }
 
-/** Turns the head into a snapshot under a new, empty head. The snapshot's content is on stable storage when it is done. */
-export async function takeSnapshot(replica: OpenReplica, request: SnapshotRequest): Promise<void> {
+async function planSnapshot(replica: OpenReplica, request: SnapshotRequest): Promise<SnapshotPlan> {
   checkSnapshotRequest(replica, request);
   await checkSpace(replica);
-  const { folder, meta } = replica;
+  const { meta } = replica;
   const snapshot = snapshotFile(request.name);
   const old = replica.disks.get(meta.head);
   if (old === undefined) throw new Error(`failed to find metadata for ${meta.head}`);
-  const labels = Object.keys(request.labels).length === 0 ? null : request.labels;
   const taken: Disk = {
     name: snapshot,
     recordedName: old.recordedName,
@@ -117,51 +115,120 @@ export async function takeSnapshot(replica: OpenReplica, request: SnapshotReques
     isRemoved: false,
     isUserCreated: request.isUserCreated,
     created: request.created,
-    labels,
+    labels: Object.keys(request.labels).length === 0 ? null : request.labels,
   };
   const next = headDisk(await freeHeadFile(replica), snapshot, request.created);
-  let file: DataFile | null = null;
+  const after = { ...meta, head: next.name, isDirty: true, parent: snapshot, sizeBytes: request.sizeBytes };
+  return { before: meta, after, old, taken, next };
+}
+
+const temporaryMeta = (disk: Disk): string => `${disk.name}${META_SUFFIX}.tmp`;
+
+/** The new head, and the snapshot's meta under a temporary name. */
+async function makeFiles(replica: OpenReplica, { taken, next, after }: SnapshotPlan): Promise<DataFile> {
+  const { folder } = replica;
+  const file = await createHead(replica, next, after.sizeBytes);
+  try {
+    await removeDiskFiles(folder, taken.name);
+    await folder.writeSmall(temporaryMeta(taken), Buffer.from(encodeDiskMeta(taken, taken.recordedName), 'utf8'));
+    return file;
+  } catch (error) {
+    await file.close();
+    await removeLeftOver(replica, next.name);
+    throw error;
+  }
+}
+
+/**
+ * Makes what `takeSnapshot` with the same request will need, while I/O goes on. A crash leaves an empty head that `volume.meta` does
+ * not name, and temporary files: the next open removes both.
+ */
+export async function prepareSnapshot(replica: OpenReplica, request: SnapshotRequest): Promise<void> {
+  await dropPrepared(replica);
+  const plan = await planSnapshot(replica, request);
+  const file = await makeFiles(replica, plan);
+  replica.prepared = { request: JSON.stringify(request), plan, file };
+  try {
+    await replica.state.prepareVolumeMeta(encodeVolumeMeta(plan.after));
+  } catch (error) {
+    await dropPrepared(replica);
+    throw error;
+  }
+}
+
+/** Removes what was made for a snapshot that is not taken. */
+export async function dropPrepared(replica: OpenReplica): Promise<void> {
+  const { prepared, folder } = replica;
+  if (prepared === null) return;
+  const { next, taken } = prepared.plan;
+  replica.prepared = null;
+  replica.state.dropPreparedMeta();
+  try {
+    await prepared.file.close();
+    await folder.remove(temporaryMeta(taken));
+  } catch (error) {
+    replica.options.log(`what was made for snapshot ${taken.name} stays until the next open: ${messageOf(error)}`);
+  }
+  await removeLeftOver(replica, next.name);
+}
+
+/** What was made for this very snapshot, if nothing it stands on has changed since. */
+async function takePrepared(replica: OpenReplica, request: SnapshotRequest): Promise<PreparedSnapshot | null> {
+  const { prepared, meta, disks } = replica;
+  const isUsable =
+    prepared?.request === JSON.stringify(request) &&
+    prepared.plan.before === meta &&
+    prepared.plan.old === disks.get(meta.head) &&
+    !disks.has(prepared.plan.taken.name);
+  if (!isUsable) {
+    await dropPrepared(replica);
+    return null;
+  }
+  replica.prepared = null;
+  return prepared;
+}
+
+/** Turns the head into a snapshot under a new, empty head. The snapshot's content is on stable storage when it is done. */
+export async function takeSnapshot(replica: OpenReplica, request: SnapshotRequest): Promise<void> {
+  const prepared = await takePrepared(replica, request);
+  const plan = prepared?.plan ?? (await planSnapshot(replica, request));
+  const { folder } = replica;
+  const { after, old, taken, next } = plan;
+  let file = prepared?.file ?? null;
   let isCommitting = false;
   try {
     await replica.sync();
-    file = await createHead(replica, next, request.sizeBytes);
-    await removeDiskFiles(folder, snapshot);
-    await folder.link(old.name, snapshot);
-    await placeFile(folder, `${snapshot}${META_SUFFIX}`, encodeDiskMeta(taken, taken.recordedName));
+    file ??= await makeFiles(replica, plan);
+    await folder.link(old.name, taken.name);
+    await folder.rename(temporaryMeta(taken), `${taken.name}${META_SUFFIX}`);
     await folder.sync();
     isCommitting = true;
-    await replica.writeMeta({
-      ...meta,
-      head: next.name,
-      isDirty: true,
-      parent: snapshot,
-      sizeBytes: request.sizeBytes,
-    });
+    await replica.writeMeta(after);
   } catch (error) {
-    const rollback = await undoSnapshot(replica, meta, next.name, snapshot, file, isCommitting);
+    const rollback = await undoSnapshot(replica, plan, file, isCommitting);
     throw new ChainOperationError(`failed to create new disk ${request.name}: ${messageOf(error)}`, rollback, error);
   }
   replica.disks.delete(old.name);
-  replica.disks.set(snapshot, taken);
+  replica.disks.set(taken.name, taken);
   replica.disks.set(next.name, next);
-  replica.volume.pushHead(snapshot, { name: next.name, file, sizeBytes: request.sizeBytes, isBacking: false });
+  replica.volume.pushHead(taken.name, { name: next.name, file, sizeBytes: after.sizeBytes, isBacking: false });
   await removeLeftOver(replica, old.name);
 }
 
 /** Takes back what a failed snapshot has left; returns what went wrong, or "". */
 async function undoSnapshot(
   replica: OpenReplica,
-  before: OpenReplica['meta'],
-  head: string,
-  snapshot: string,
+  { before, taken, next }: SnapshotPlan,
   file: DataFile | null,
   isCommitting: boolean,
 ): Promise<string> {
   try {
+    replica.state.dropPreparedMeta();
     // volume.meta first: as long as it may name the new head on disk, that head has to stay.
     if (isCommitting) await replica.writeMeta(before);
-    await removeDiskFiles(replica.folder, head);
-    await removeDiskFiles(replica.folder, snapshot);
+    await removeDiskFiles(replica.folder, next.name);
+    await removeDiskFiles(replica.folder, taken.name);
+    await replica.folder.remove(temporaryMeta(taken));
     await replica.folder.sync();
     await file?.close();
     return '';
@@ -190,6 +257,7 @@ export async function revertTo(replica: OpenReplica, target: string, created: st
     throw new Error(`cannot revert to disk file ${target} since it's not in the disk chain`);
   }
   if (disk.isRemoved) throw new Error(`cannot revert to disk file ${target} since it's already marked as removed`);
+  await dropPrepared(replica);
   liveChain(replica.disks, target);
   const { meta } = replica;
   const next = headDisk(await freeHeadFile(replica), target, created);
@@ -269,6 +337,7 @@ export async function removeDisk(replica: OpenReplica, name: string, isForced: b
     throw new Error(`cannot remove snapshot ${name} with ${children.length} children`);
   }
   const isLive = replica.volume.numberOf(name) > 0;
+  await dropPrepared(replica);
   await replica.state.discard([name]);
   for (const child of children) {
     const orphan = replica.disks.get(child);

@@ -6,7 +6,7 @@ import { DiskError, type DataFile, type Folder } from '../io/disk.ts';
 import { settleLeftovers } from './head-leftovers.ts';
 import { MalformedFileError, encodeVolumeMeta, type VolumeMeta } from './metadata.ts';
 import type { RegionList } from './region-list.ts';
-import { checkedChain, finishInterrupted, readDisks } from './replica-folder.ts';
+import { checkedChain, eightAtATime, finishInterrupted } from './replica-folder.ts';
 import type { ReplicaState } from './replica-state.ts';
 import { childrenOf, type Disk } from './snapshot-chain.ts';
 import { Volume, type Layer } from './volume.ts';
@@ -24,6 +24,25 @@ export interface OpenOptions {
   readonly onFault: (reason: string) => void;
 }
 
+/** What a snapshot needs besides the head's content, made while I/O goes on. It is void once the head or `volume.meta` is another. */
+export interface PreparedSnapshot {
+  /** the request, as JSON */
+  readonly request: string;
+  readonly plan: SnapshotPlan;
+  readonly file: DataFile;
+}
+
+/** What a snapshot makes of a replica. */
+export interface SnapshotPlan {
+  readonly before: VolumeMeta;
+  readonly after: VolumeMeta;
+  /** the head as it is */
+  readonly old: Disk;
+  /** the same file as a snapshot */
+  readonly taken: Disk;
+  readonly next: Disk;
+}
+
 export class OpenReplica {
   readonly folder: Folder;
   readonly state: ReplicaState;
@@ -35,6 +54,8 @@ export class OpenReplica {
   readonly busy = new Set<string>();
   /** disks that are copied to other volumes, and how often at this moment */
   private readonly kept = new Map<string, number>();
+  /** what was made for the next snapshot; null: nothing */
+  prepared: PreparedSnapshot | null = null;
   /** why the replica is of no use any more; null while it is sound */
   fault: string | null = null;
 
@@ -104,23 +125,30 @@ export class OpenReplica {
 
 async function openLayers(options: OpenOptions, chain: readonly Disk[], meta: VolumeMeta): Promise<Layer[]> {
   const layers: Layer[] = [];
+  const files: DataFile[] = [];
   try {
-    if (options.openBacking !== null) layers.push(await options.openBacking());
-    for (const disk of chain.toReversed()) {
-      const file = await openImage(options.folder, disk.name);
-      const { sizeBytes } = file.statNow();
-      layers.push({ name: disk.name, file, sizeBytes, isBacking: false });
-      if (disk.name === meta.head && sizeBytes < meta.sizeBytes) {
-        throw new MalformedFileError(
-          `${options.folder.path}/${disk.name}`,
-          `has ${sizeBytes} bytes where volume.meta says ${meta.sizeBytes}`,
-          'nothing was changed: put the file back from a copy, or remove this replica so that it is rebuilt',
-        );
-      }
+    if (options.openBacking !== null) {
+      const backing = await options.openBacking();
+      files.push(backing.file);
+      layers.push(backing);
+    }
+    const opened = await eightAtATime(chain.toReversed(), async ({ name }) => {
+      const file = await openImage(options.folder, name);
+      files.push(file);
+      return { name, file, sizeBytes: file.statNow().sizeBytes, isBacking: false };
+    });
+    layers.push(...opened);
+    const head = opened.at(-1);
+    if (head !== undefined && head.sizeBytes < meta.sizeBytes) {
+      throw new MalformedFileError(
+        `${options.folder.path}/${head.name}`,
+        `has ${head.sizeBytes} bytes where volume.meta says ${meta.sizeBytes}`,
+        'nothing was changed: put the file back from a copy, or remove this replica so that it is rebuilt',
+      );
     }
     return layers;
   } catch (error) {
-    for (const layer of layers) await layer.file.close();
+    for (const file of files) await file.close();
     throw error;
   }
 }
@@ -167,8 +195,8 @@ async function dropCaches({ folder, log }: OpenOptions, names: readonly string[]
 
 /** Opens the chain of a folder, without writing anything but what finishes an interrupted operation or write. */
 export async function openReplica(options: OpenOptions, meta: VolumeMeta): Promise<OpenReplica> {
-  for (const note of await finishInterrupted(options.folder, options.state, meta)) options.log(note);
-  const disks = await readDisks(options.folder);
+  const { notes, disks } = await finishInterrupted(options.folder, options.state, meta);
+  for (const note of notes) options.log(note);
   if (options.isCacheSuspect()) await dropCaches(options, [...disks.keys()]);
   const chain = checkedChain(options.folder, disks, meta);
   const layers = await openLayers(options, chain, meta);

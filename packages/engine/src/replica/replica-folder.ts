@@ -40,6 +40,21 @@ import {
 
 const DISK_META_SUFFIX = `${IMAGE_SUFFIX}${META_SUFFIX}`;
 
+/** Results in the order of the items. A failure is thrown once nothing is under way any more. */
+export async function eightAtATime<Item, Result>(
+  items: readonly Item[],
+  work: (item: Item) => Promise<Result>,
+): Promise<Result[]> {
+  const results: Result[] = [];
+  for (let at = 0; at < items.length; at += 8) {
+    for (const outcome of await Promise.allSettled(items.slice(at, at + 8).map(work))) {
+      if (outcome.status === 'rejected') throw outcome.reason;
+      results.push(outcome.value);
+    }
+  }
+  return results;
+}
+
 /** What `volume.meta` says; null: there is no replica yet. */
 export async function readVolumeMeta(folder: Folder, state: ReplicaState): Promise<VolumeMeta | null> {
   const content = await folder.readSmall(VOLUME_META, META_FILE_BYTES_MAX);
@@ -70,10 +85,11 @@ async function hasData(folder: Folder, state: ReplicaState): Promise<boolean> {
 export async function readDisks(folder: Folder): Promise<Map<string, Disk>> {
   const disks = new Map<string, Disk>();
   const names = new Set(await folder.list());
-  for (const name of [...names].sort()) {
-    if (!name.endsWith(DISK_META_SUFFIX) || !name.startsWith('volume-')) continue;
+  const metas = [...names].filter((name) => name.endsWith(DISK_META_SUFFIX) && name.startsWith('volume-')).sort();
+  const contents = await eightAtATime(metas, (name) => folder.readSmall(name, META_FILE_BYTES_MAX));
+  for (const [position, name] of metas.entries()) {
     const image = name.slice(0, -META_SUFFIX.length);
-    const content = await folder.readSmall(name, META_FILE_BYTES_MAX);
+    const content = contents[position] ?? null;
     if (content === null) continue;
     const disk = decodeDiskMeta(folder.path, image, content);
     if (!names.has(image)) {
@@ -95,16 +111,20 @@ export async function removeDiskFiles(folder: Folder, name: string): Promise<voi
   await folder.remove(name);
 }
 
-/** Finishes or undoes what a crash cut short; returns sentences for the log. */
-export async function finishInterrupted(folder: Folder, state: ReplicaState, meta: VolumeMeta): Promise<string[]> {
+/** Finishes or undoes what a crash cut short; returns sentences for the log, and the disks that there are then. */
+export async function finishInterrupted(
+  folder: Folder,
+  state: ReplicaState,
+  meta: VolumeMeta,
+): Promise<{ notes: string[]; disks: Map<string, Disk> }> {
   const notes: string[] = [];
   await removeTemporaries(folder);
   await finishDiscards(folder, state, meta, notes);
   const inodes = await statImages(folder);
   await removeSecondNames(folder, meta, inodes, notes);
-  await finishReplace(folder, meta, inodes, notes);
+  const disks = await finishReplace(folder, meta, inodes, notes);
   if (notes.length > 0) await folder.sync();
-  return notes;
+  return { notes, disks };
 }
 
 async function removeTemporaries(folder: Folder): Promise<void> {
@@ -128,9 +148,11 @@ async function finishDiscards(folder: Folder, state: ReplicaState, meta: VolumeM
 
 async function statImages(folder: Folder): Promise<Map<string, FileStat>> {
   const found = new Map<string, FileStat>();
-  for (const name of await folder.list()) {
-    if (!name.startsWith('volume-') || !name.endsWith(IMAGE_SUFFIX)) continue;
-    const stat = await folder.stat(name);
+  const isImage = (name: string): boolean => name.startsWith('volume-') && name.endsWith(IMAGE_SUFFIX);
+  const names = (await folder.list()).filter(isImage);
+  const stats = await eightAtATime(names, (name) => folder.stat(name));
+  for (const [position, name] of names.entries()) {
+    const stat = stats[position] ?? null;
     if (stat !== null) found.set(name, stat);
   }
   return found;
@@ -167,7 +189,7 @@ async function finishReplace(
   meta: VolumeMeta,
   images: Map<string, FileStat>,
   notes: string[],
-): Promise<void> {
+): Promise<Map<string, Disk>> {
   const disks = await readDisks(folder);
   for (const disk of disks.values()) {
     const parent = disks.get(disk.parent);
@@ -181,6 +203,7 @@ async function finishReplace(
     disks.delete(parent.name);
     notes.push(`finished merging ${parent.name} into ${disk.name}`);
   }
+  return disks;
 }
 
 /** The live chain of a folder, head first; refuses one with a missing layer. */

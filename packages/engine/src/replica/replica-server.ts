@@ -13,9 +13,11 @@ import { rfc3339Seconds, type ReplicaClock } from '../io/replica-clock.ts';
 import { SECTOR_BYTES } from '../limits.ts';
 import {
   ChainOperationError,
+  dropPrepared,
   expandTo,
   markRemoved,
   prepareRemove,
+  prepareSnapshot,
   removeDisk,
   replaceDisk,
   revertTo,
@@ -392,6 +394,7 @@ export class ReplicaServer {
     const replica = io.open;
     if (replica === null) return;
     try {
+      await dropPrepared(replica);
       if (replica.fault === null) {
         await replica.sync();
         await io.revision?.close();
@@ -466,11 +469,31 @@ export class ReplicaServer {
     if (problem !== null) return Promise.reject(new Error(problem));
     if (created === '') return Promise.reject(new Error('need to specific created time'));
     return this.change(async (replica) => {
-      const count = snapshotCount(replica.disks, replica.meta.head);
-      if (count >= this.snapshotMaxCount) throw new Error(`too many active disks: ${count + 1}`);
+      this.checkSnapshotCount(replica);
       const { sizeBytes } = replica.meta;
       await takeSnapshot(replica, { name, isUserCreated, created, labels, sizeBytes });
     }, true);
+  }
+
+  /** Makes what `snapshot` with the same arguments will need, while I/O goes on. Of no effect but for the time that takes. */
+  prepareSnapshot(
+    name: string,
+    isUserCreated: boolean,
+    created: string,
+    labels: Record<string, string>,
+  ): Promise<void> {
+    return this.serial(async () => {
+      const replica = this.io.open;
+      if (replica === null || replica.fault !== null) return;
+      this.checkSnapshotCount(replica);
+      const { sizeBytes } = replica.meta;
+      await prepareSnapshot(replica, { name, isUserCreated, created, labels, sizeBytes });
+    });
+  }
+
+  private checkSnapshotCount({ disks, meta }: OpenReplica): void {
+    const count = snapshotCount(disks, meta.head);
+    if (count >= this.snapshotMaxCount) throw new Error(`too many active disks: ${count + 1}`);
   }
 
   revert(diskFile: string, created: string): Promise<void> {
@@ -495,7 +518,10 @@ export class ReplicaServer {
 
   /** Reads the folder again, after files were brought in. */
   reload(): Promise<void> {
-    return this.change((replica) => reloadReplica(replica, replica.meta), true);
+    return this.change(async (replica) => {
+      await dropPrepared(replica);
+      await reloadReplica(replica, replica.meta);
+    }, true);
   }
 
   removeDisk(name: string, isForced: boolean): Promise<void> {

@@ -150,6 +150,7 @@ type Additions = Pick<
   | 'RangeHash'
   | 'AllocationGet'
   | 'ReplicaSync'
+  | 'SnapshotPrepare'
 >;
 
 function additions(server: ReplicaServer): Additions {
@@ -181,6 +182,11 @@ function additions(server: ReplicaServer): Additions {
     AllocationGet: (request) => ({ runs: allocation(server, request.offset, request.length, request.runsMax) }),
     ReplicaSync: async () => {
       await server.serial(() => syncEverything(server));
+      return {};
+    },
+    SnapshotPrepare: async (request, context) => {
+      checkCallEpoch(server, context);
+      await server.prepareSnapshot(request.name, request.user_created, request.created, request.labels);
       return {};
     },
   };

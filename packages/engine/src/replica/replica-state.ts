@@ -8,6 +8,7 @@
  *     volume.meta.tmp written ─ state: pending {inode, digest} ─ rename ─ state: {inode, change time}
  *
  * so that a crash in the middle leaves a state that still matches what is there: either the old file, or the pending one.
+ * The first step may be taken long before the others (`prepareVolumeMeta`), and the second with whatever else is saved meanwhile.
  */
 import { createHash } from 'node:crypto';
 import { errnoCode, placeFile, replaceFile, type Folder } from '../io/disk.ts';
@@ -15,6 +16,7 @@ import { MEMBERSHIP_BASES_MAX, MEMBERSHIP_DEPTH_MAX, META_FILE_BYTES_MAX } from 
 import { MalformedFileError, VOLUME_META } from './metadata.ts';
 
 export const STATE_FILE = 'longhorn-state.json';
+const VOLUME_META_TEMPORARY = `${VOLUME_META}.tmp`;
 
 export interface MembershipRecord {
   readonly epoch: number;
@@ -26,13 +28,18 @@ export interface MembershipRecord {
   readonly decided: boolean;
 }
 
+interface PendingVolumeMeta {
+  readonly inode: string;
+  readonly sha256: string;
+}
+
 interface StateContent {
   readonly epoch: number;
   readonly engineName: string;
   readonly bootId: string;
   readonly membership: MembershipRecord | null;
   readonly volumeMeta: { readonly inode: string; readonly changeTime: string } | null;
-  readonly pendingVolumeMeta: { readonly inode: string; readonly sha256: string } | null;
+  readonly pendingVolumeMeta: PendingVolumeMeta | null;
   /** files that an operation in progress has decided to delete; see `discard` */
   readonly discard: readonly string[];
   /** see `hasWrittenZeros`; belongs to `volume.meta` as the record does */
@@ -156,10 +163,17 @@ async function belongsToVolumeMeta(folder: Folder, content: StateContent): Promi
   return text !== null && digestOf(text) === pendingVolumeMeta.sha256;
 }
 
+function isSamePending(one: PendingVolumeMeta | null, other: PendingVolumeMeta | null): boolean {
+  return one?.inode === other?.inode && one?.sha256 === other?.sha256;
+}
+
 /** The state of one folder; callers run one change at a time. */
 export class ReplicaState {
   private readonly folder: Folder;
   private content: StateContent;
+  /** what `volume.meta.tmp` holds on stable storage, to be put in place later */
+  private prepared: PendingVolumeMeta | null = null;
+
   private constructor(folder: Folder, content: StateContent) {
     this.folder = folder;
     this.content = content;
@@ -245,7 +259,10 @@ export class ReplicaState {
   private async identity(): Promise<Partial<StateContent>> {
     const found = await this.folder.stat(VOLUME_META);
     if (found === null) return {};
-    return { volumeMeta: { inode: found.inode, changeTime: found.changedNs.toString() }, pendingVolumeMeta: null };
+    return {
+      volumeMeta: { inode: found.inode, changeTime: found.changedNs.toString() },
+      pendingVolumeMeta: this.prepared,
+    };
   }
 
   /** Files that will be deleted next: should a crash come first, the next open deletes them if nothing refers to them. */
@@ -254,26 +271,50 @@ export class ReplicaState {
     await this.save({ discard: files });
   }
 
+  /**
+   * Writes what `volume.meta` will be replaced with next, so that less is left to do then. Whatever is saved meanwhile names it
+   * as pending; another replacement makes it void.
+   */
+  async prepareVolumeMeta(text: string): Promise<void> {
+    this.prepared = null;
+    this.prepared = await this.writeTemporary(text);
+  }
+
+  /** What was prepared is not used. */
+  dropPreparedMeta(): void {
+    this.prepared = null;
+  }
+
   /** Replaces `volume.meta`; the record goes on to belong to it. */
   async replaceVolumeMeta(text: string): Promise<void> {
+    const { prepared } = this;
+    this.prepared = null;
     if (this.content.membership === null && !this.content.writtenZeros) {
       await replaceFile(this.folder, VOLUME_META, text);
       return;
     }
-    const bytes = Buffer.from(text, 'utf8');
-    const temporary = `${VOLUME_META}.tmp`;
-    await this.folder.writeSmall(temporary, bytes);
-    const written = await this.folder.stat(temporary);
-    if (written === null) throw new Error(`${this.folder.path}/${temporary} vanished`);
-    // The one that is there may be of an attempt that failed after the rename: it goes on to count, should the next rename be lost.
-    const pendingVolumeMeta = { inode: written.inode, sha256: digestOf(bytes) };
-    await this.save({ ...(await this.identity()), pendingVolumeMeta });
-    await this.folder.rename(temporary, VOLUME_META);
+    const isPrepared = prepared?.sha256 === digestOf(Buffer.from(text, 'utf8'));
+    const pendingVolumeMeta = isPrepared ? prepared : await this.writeTemporary(text);
+    const isNamed = isPrepared && isSamePending(this.content.pendingVolumeMeta, pendingVolumeMeta);
+    if (!isNamed) {
+      // The one that is there may be of an attempt that failed after the rename: it goes on to count, should the next rename be lost.
+      await this.save({ ...(await this.identity()), pendingVolumeMeta });
+    }
+    await this.folder.rename(VOLUME_META_TEMPORARY, VOLUME_META);
     await this.folder.sync();
-    // Should power be lost before this is on the disk, the pending form is there and says the same.
+    // The pending form says the same. Of what was prepared the next save makes the final one: a record follows at once.
+    if (isPrepared) return;
     const next = { ...this.content, ...(await this.identity()) };
     await placeFile(this.folder, STATE_FILE, `${JSON.stringify(next)}\n`);
     this.content = next;
+  }
+
+  private async writeTemporary(text: string): Promise<PendingVolumeMeta> {
+    const bytes = Buffer.from(text, 'utf8');
+    await this.folder.writeSmall(VOLUME_META_TEMPORARY, bytes);
+    const written = await this.folder.stat(VOLUME_META_TEMPORARY);
+    if (written === null) throw new Error(`${this.folder.path}/${VOLUME_META_TEMPORARY} vanished`);
+    return { inode: written.inode, sha256: digestOf(bytes) };
   }
 
   /** The folder is emptied: the record goes, the epoch stays, so that an engine of the past cannot come back. */

@@ -464,6 +464,7 @@ export interface ReplicaServiceMethods {
   RangeHash: Unary<RangeHashRequest, RangeHashResponse>;
   AllocationGet: Unary<AllocationGetRequest, AllocationGetResponse>;
   ReplicaSync: Unary<Empty, Empty>;
+  SnapshotPrepare: Unary<ReplicaSnapshotRequest, Empty>;
 }
 
 export const ReplicaService: ServiceToken<ReplicaServiceMethods> = { name: 'ptypes.ReplicaService', file: 'ptypes/replica.proto' };
