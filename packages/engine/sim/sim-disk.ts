@@ -8,7 +8,7 @@
  * own records, which its journal keeps in order; any sync takes all before it along. A killed process loses
  * nothing: the page cache stays. A full disk refuses writes. A failing disk answers reads, writes or syncs with EIO now and then;
  * as with Linux, what a failed sync should have written counts as clean afterwards, is still in the page cache, and no later sync
- * writes it. What does not happen: synced bytes do not change, and a sync that has answered has synced.
+ * writes it; what was freed or zeroed is not among that, and stays in its order. What does not happen: synced bytes do not change, and a sync that has answered has synced.
  */
 import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
 import {
@@ -208,7 +208,9 @@ function lose(inode: Inode, random: Random, happenedUntil: number): void {
   const content = Buffer.alloc(size);
   inode.synced.copy(content, 0, 0, Math.min(size, inode.synced.length));
   const left = { content, blocks: new Set(inode.syncedBlocks), unwritten: new Set(inode.syncedUnwritten) };
-  for (const block of inode.dirty) loseBlock(inode, block, left, random, happenedUntil);
+  for (const block of new Set([...inode.dirty, ...inode.dropped.keys()])) {
+    loseBlock(inode, block, left, random, happenedUntil);
+  }
   inode.live = Buffer.from(content);
   inode.synced = content;
   inode.blocks = left.blocks;
@@ -237,6 +239,8 @@ function loseBlock(inode: Inode, block: number, left: Left, random: Random, happ
     unwritten.delete(block);
     if (dropped.leaves === 'unwritten') setUnwritten(left, block);
   }
+  // A failed sync has taken its content for clean; that it was dropped is a record of the file system's.
+  if (!inode.dirty.has(block)) return;
   if (!inode.blocks.has(block) || inode.unwritten.has(block)) return;
   if (blocks.has(block) && !unwritten.has(block)) {
     for (let at = start; at < end; at += SECTOR) {
@@ -409,6 +413,12 @@ function syncInode(inode: Inode): void {
     inode.synced = Buffer.alloc(live.length);
     synced.copy(inode.synced, 0, 0, Math.min(live.length, synced.length));
   }
+  for (const [block, { leaves }] of inode.dropped) {
+    if (dirty.has(block)) continue;
+    inode.synced.fill(0, Math.min(block * BLOCK, live.length), Math.min((block + 1) * BLOCK, live.length));
+    setMember(inode.syncedBlocks, block, leaves === 'unwritten');
+    setMember(inode.syncedUnwritten, block, leaves === 'unwritten');
+  }
   for (const block of dirty) {
     live.copy(inode.synced, block * BLOCK, block * BLOCK, Math.min((block + 1) * BLOCK, live.length));
     setMember(inode.syncedBlocks, block, inode.blocks.has(block));
@@ -420,18 +430,20 @@ function syncInode(inode: Inode): void {
 
 /**
  * Blocks that count as clean are read from the disk again: for those of a failed sync that is what was there before. What was freed or
- * zeroed is in the file system's own records, not in the cache, and goes to the disk with them.
+ * zeroed is in the file system's own records, not in the cache: it stays so, and goes to the disk with them.
  */
 function dropCache(inode: Inode): void {
   const { live, synced, blocks, unwritten, dirty, dropped } = inode;
   for (let block = 0; block * BLOCK < live.length; block++) {
     if (dirty.has(block)) continue;
-    if (dropped.has(block)) {
-      dirty.add(block);
-      continue;
-    }
     const [start, end] = [block * BLOCK, Math.min((block + 1) * BLOCK, live.length)];
     live.fill(0, start, end);
+    const drop = dropped.get(block);
+    if (drop) {
+      setMember(blocks, block, drop.leaves === 'unwritten');
+      setMember(unwritten, block, drop.leaves === 'unwritten');
+      continue;
+    }
     if (start < synced.length) synced.copy(live, start, start, Math.min(end, synced.length));
     setMember(blocks, block, inode.syncedBlocks.has(block));
     setMember(unwritten, block, inode.syncedUnwritten.has(block));
