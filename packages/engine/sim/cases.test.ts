@@ -459,6 +459,67 @@ describe('disks that are all full', () => {
   });
 });
 
+describe('a disk that is full before the others', () => {
+  /** All files but what the next replacement of `volume.meta` writes over. */
+  const namesOf = (world: World): string[][] =>
+    world.cluster.replicas.map(({ node, folderPath }) =>
+      [...node.disk.folder(folderPath).names.keys()].filter((name) => name !== 'volume.meta.tmp').toSorted(),
+    );
+
+  it('has a snapshot and an expansion refused: no replica is given up for them, and nothing is left of them', async () => {
+    const world = await served(3);
+    await writeAndFlush(world, 0, 8);
+    const { engine, context } = engineOf(world);
+    const before = namesOf(world);
+    world.node(1).disk.isFull = true;
+    await expect(world.wait(engine.snapshot('one', {}, false))).rejects.toThrow(
+      /^tcp:\/\/r1: .*no space left on device$/,
+    );
+    engine.expand(VOLUME_BYTES * 2);
+    expect(await world.until(() => !context.isExpanding, 10_000)).toBe(true);
+    expect(context.lastExpansionError).toMatch(/^tcp:\/\/r1: .*no space left on device$/);
+    expect([context.replicas.inStage('reading').length, ioState(world)]).toEqual([3, 'serving']);
+    expect(namesOf(world)).toEqual(before);
+    world.node(1).disk.isFull = false;
+    await world.wait(engine.snapshot('one', {}, false));
+    expect(context.replicas.inStage('reading')).toHaveLength(3);
+    await world.end();
+  });
+
+  it('lets a rebuild wait that would leave one replica alone', async () => {
+    const world = await served(2);
+    await writeAndFlush(world, 0, 8);
+    const { replicas } = engineOf(world).context;
+    world.node(1).disk.isFull = true;
+    world.cluster.addReplica('r9', world.node(2), VOLUME_BYTES);
+    await world.run(10_000);
+    expect(
+      replicas
+        .inStage('reading')
+        .map(({ address }) => address)
+        .toSorted(),
+    ).toEqual(['tcp://r0', 'tcp://r1']);
+    world.node(1).disk.isFull = false;
+    expect(await world.until(() => world.isHealthy(), SERVED_MS)).toBe(true);
+    expect(replicas.inStage('reading')).toHaveLength(3);
+    await world.end();
+  });
+
+  it('gives way to a rebuild elsewhere when two others are left', async () => {
+    const world = await served(3);
+    await writeAndFlush(world, 0, 8);
+    const { replicas } = engineOf(world).context;
+    world.node(1).disk.isFull = true;
+    world.cluster.addReplica('r9', world.node(0), VOLUME_BYTES);
+    const members = (): string[] => replicas.inStage('reading').map(({ address }) => address);
+    expect(await world.until(() => !members().includes('tcp://r1'), SERVED_MS)).toBe(true);
+    expect(members()).toHaveLength(2);
+    world.node(1).disk.isFull = false;
+    expect(await world.until(() => world.isHealthy(), SERVED_MS)).toBe(true);
+    await world.end();
+  });
+});
+
 /** The next engine of the volume, on another node. */
 function startedOn(world: World, node: number, device: SimDevice): SimEngine {
   const engine = new SimEngine({

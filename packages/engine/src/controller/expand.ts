@@ -2,7 +2,7 @@
 import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
 import { VOLUME_SECTOR_BYTES } from './control-limits.ts';
 import { changeLayers, combinedError, withPausedIo, type OperationFailure } from './layer-operation.ts';
-import { checkSnapshotLimits, diskNameOf } from './snapshot.ts';
+import { checkSnapshotLimits, diskNameOf, prepareSnapshot, snapshotOf } from './snapshot.ts';
 import type { DoubtSettling } from './doubt-settling.ts';
 import type { VolumeContext } from './volume-context.ts';
 
@@ -59,6 +59,9 @@ async function expand(
   expandFrontend: (sizeBytes: number) => Promise<void>,
 ): Promise<void> {
   await settling.whenSettled();
+  // For the answer alone, whether all have space: of the present size, so an expansion makes its files itself.
+  const probe = snapshotOf(context, `expand-${sizeBytes}`, { labels: {}, userCreated: false });
+  await prepareSnapshot(context, probe, context.replicas.inStage('reading', 'joining'));
   await withPausedIo(context, async () => {
     await checkSnapshotLimits(context);
     const failures = await expandReplicas(context, sizeBytes);

@@ -62,7 +62,10 @@ async function join(context: VolumeContext, entry: ReplicaEntry, snapshotRequire
       : null;
     if (snapshot !== null) {
       await checkSnapshotLimits(context);
-      await prepareSnapshot(context, snapshot, [entry, ...context.replicas.inStage('reading', 'joining')]);
+      await prepareSnapshot(context, snapshot, [entry]);
+      const readers = context.replicas.inStage('reading');
+      // Those on full disks give way to the new one as long as two others are left.
+      await prepareSnapshot(context, snapshot, readers, Math.max(0, readers.length - 2));
       await flushMost(context);
     }
     await withPausedIo(context, async () => {

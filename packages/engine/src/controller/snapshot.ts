@@ -1,10 +1,11 @@
 /** Snapshots of a volume: the same moment on all replicas, within upstream's limits. */
 import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
 import type { ReplicaSnapshotRequest } from '@longhorn/shared-types/generated/ptypes';
+import { NO_SPACE_TEXT } from '../protocol/replica-frame.ts';
 import { SNAPSHOT_TOTAL_MAX } from './control-limits.ts';
 import { rfc3339 } from './control-clock.ts';
 import type { DoubtSettling } from './doubt-settling.ts';
-import { changeLayers, withPausedIo } from './layer-operation.ts';
+import { changeLayers, combinedError, withPausedIo, type OperationFailure } from './layer-operation.ts';
 import { lookAt } from './replica-entry.ts';
 import type { ReplicaEntry } from './replica-set.ts';
 import type { VolumeContext } from './volume-context.ts';
@@ -57,23 +58,42 @@ export function snapshotOf(
 
 /**
  * Lets the replicas make what the snapshot needs while I/O goes on. One that cannot, or is upstream's and does not know the call, makes it
- * when the snapshot is taken, and says then what is wrong.
+ * when the snapshot is taken, and says then what is wrong. Rejects when more than `spared` of them have no space for it: a snapshot is
+ * worth no replica, and of disks that run full together only some are full at first.
  */
 export async function prepareSnapshot(
   context: VolumeContext,
   request: ReplicaSnapshotRequest,
   entries: readonly ReplicaEntry[],
+  spared = 0,
 ): Promise<void> {
-  await Promise.all(
-    entries.map(async (entry) => {
-      if (entry.report?.knowsEpochs !== true) return;
-      try {
-        await whileAnswering(context, entry, (options) => entry.client.SnapshotPrepare(request, options));
-      } catch (error) {
-        context.log.info('a replica did not prepare a snapshot', { replica: entry.address, reason: errorText(error) });
-      }
-    }),
-  );
+  const full: OperationFailure[] = [];
+  const prepare = async (entry: ReplicaEntry): Promise<void> => {
+    if (entry.report?.knowsEpochs !== true) return;
+    try {
+      await whileAnswering(context, entry, (options) => entry.client.SnapshotPrepare(request, options));
+    } catch (error) {
+      const reason = errorText(error);
+      context.log.info('a replica did not prepare a snapshot', { replica: entry.address, reason });
+      if (reason.includes(NO_SPACE_TEXT)) full.push({ entry, error });
+    }
+  };
+  await Promise.all(entries.map(prepare));
+  if (full.length <= spared) return;
+  await Promise.all(entries.map((entry) => abandonPrepared(context, entry)));
+  throw combinedError(full);
+}
+
+/** What stays where this fails is removed with the next snapshot or open. */
+async function abandonPrepared(context: VolumeContext, entry: ReplicaEntry): Promise<void> {
+  if (entry.report?.knowsEpochs !== true) return;
+  const nothing: ReplicaSnapshotRequest = { name: '', user_created: false, created: '', labels: {} };
+  try {
+    await whileAnswering(context, entry, (options) => entry.client.SnapshotPrepare(nothing, options));
+  } catch (error) {
+    const reason = errorText(error);
+    context.log.info('a replica keeps what it prepared for a snapshot', { replica: entry.address, reason });
+  }
 }
 
 /** Twice: the second brings what was written during the first, so that little is left to the pause that follows. */

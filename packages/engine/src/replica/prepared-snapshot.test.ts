@@ -74,6 +74,15 @@ describe('a snapshot that was prepared', () => {
     expect((await folder.list()).filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });
 
+  it('is gone when it was abandoned', async () => {
+    await prepare('s');
+    await replica.server.prepareSnapshot('', false, '', {});
+    expect(await heads()).toEqual(['volume-head-000.img', 'volume-head-000.img.meta']);
+    expect((await folder.list()).filter((name) => name.startsWith('volume-snap'))).toEqual([]);
+    await take('s');
+    expect(chain()).toEqual(['volume-snap-s.img']);
+  });
+
   it('is refused where the snapshot would be', async () => {
     replica.server.snapshotMaxCount = 0;
     await expect(prepare('s')).rejects.toThrow('too many active disks: 1');

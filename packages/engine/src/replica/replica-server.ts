@@ -475,7 +475,10 @@ export class ReplicaServer {
     }, true);
   }
 
-  /** Makes what `snapshot` with the same arguments will need, while I/O goes on. Of no effect but for the time that takes. */
+  /**
+   * Makes what `snapshot` with the same arguments will need, while I/O goes on. Of no effect but for the time that takes; "" as a
+   * name: removes what was made.
+   */
   prepareSnapshot(
     name: string,
     isUserCreated: boolean,
@@ -485,6 +488,10 @@ export class ReplicaServer {
     return this.serial(async () => {
       const replica = this.io.open;
       if (replica === null || replica.fault !== null) return;
+      if (name === '') {
+        await dropPrepared(replica);
+        return;
+      }
       this.checkSnapshotCount(replica);
       const { sizeBytes } = replica.meta;
       await prepareSnapshot(replica, { name, isUserCreated, created, labels, sizeBytes });
