@@ -5,7 +5,7 @@
  * compared once more while I/O is paused; that pass decides.
  */
 import { pauseFor } from './control-clock.ts';
-import { COMPARE_BYTES, COMPARE_PASSES_MAX, RETRY_MS } from './control-limits.ts';
+import { COMPARE_BLOCK_BYTES, COMPARE_BYTES, COMPARE_PASSES_MAX, RETRY_MS } from './control-limits.ts';
 import { REGION_BYTES } from './core/core-limits.ts';
 import { hashRange, sameBlock } from './doubt-settling.ts';
 import type { ReplicaEntry } from './replica-set.ts';
@@ -53,6 +53,7 @@ interface Run {
 }
 
 const REGIONS_PER_CALL = COMPARE_BYTES / REGION_BYTES;
+const REGIONS_PER_PART = COMPARE_BLOCK_BYTES / REGION_BYTES;
 
 function* wholeVolume(sizeBytes: number): Generator<Run> {
   const regions = Math.ceil(sizeBytes / REGION_BYTES);
@@ -83,14 +84,33 @@ async function compareRuns(
   runs: Iterable<Run>,
 ): Promise<number[]> {
   const differing: number[] = [];
-  const { sizeBytes } = context.layout;
-  for (const { first, count } of runs) {
+  const pair = [source, joiner];
+  for (const run of runs) {
     if (context.isOver() || joiner.stage !== 'joining')
       throw new Error(`replica ${joiner.address} is not being rebuilt`);
-    const offset = first * REGION_BYTES;
-    const length = Math.min(count * REGION_BYTES, sizeBytes - offset);
-    const hashes = await hashRange(context, [source, joiner], offset, length, REGION_BYTES);
-    for (let index = 0; index < count; index++) if (!sameBlock(hashes, index)) differing.push(first + index);
+    // Large blocks are hashed much faster; regions are looked at where they differ.
+    const isSmall = run.count <= REGIONS_PER_PART;
+    for (const part of isSmall ? [run] : await differingParts(context, pair, run, REGIONS_PER_PART)) {
+      for (const { first } of await differingParts(context, pair, part, 1)) differing.push(first);
+    }
   }
   return differing;
+}
+
+/** Those parts of a run, of so many regions each, that the replicas read differently. */
+async function differingParts(
+  context: VolumeContext,
+  replicas: readonly ReplicaEntry[],
+  { first, count }: Run,
+  regions: number,
+): Promise<Run[]> {
+  const offset = first * REGION_BYTES;
+  const length = Math.min(count * REGION_BYTES, context.layout.sizeBytes - offset);
+  const hashes = await hashRange(context, replicas, offset, length, regions * REGION_BYTES);
+  const parts: Run[] = [];
+  for (let begin = 0; begin < count; begin += regions) {
+    const part = { first: first + begin, count: Math.min(regions, count - begin) };
+    if (!sameBlock(hashes, begin / regions)) parts.push(part);
+  }
+  return parts;
 }

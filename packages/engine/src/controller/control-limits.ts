@@ -48,6 +48,8 @@ export const WATCH_INTERVAL_MS = 100;
 
 /** Bytes compared by one RangeHash call of the comparison after a crash, and before a rebuilt replica joins. */
 export const COMPARE_BYTES = 16 << 20;
+/** Blocks that are hashed as one before a rebuilt replica joins. */
+export const COMPARE_BLOCK_BYTES = 1 << 20;
 /** Passes over regions that were written while they were compared, before a rebuild is called failed. */
 export const COMPARE_PASSES_MAX = 8;
 
@@ -58,4 +60,5 @@ export const VOLUME_SECTOR_BYTES = 4096;
 
 assert(REPLICA_TIMEOUT_MS <= REPLICA_TIMEOUT_MAX_MS);
 assert(PROBE_TIMEOUT_MS < REPLICA_TIMEOUT_MS, 'a probe answers before a replica counts as failed');
+assert(COMPARE_BYTES % COMPARE_BLOCK_BYTES === 0, 'a call of the comparison hashes whole blocks');
 assert(COMPARE_BYTES <= 64 << 20, 'a comparison fits one RangeHash call');

@@ -4,6 +4,7 @@
  * A region in doubt is settled by the core before it is served. The rest is compared here in the background, by hashes, and
  * copied only where it differs; then everything is flushed and the replicas forget that it was in doubt.
  */
+import { randomBytes } from 'node:crypto';
 import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
 import { addBits, countBits, needsHeadExtents, regionsInDoubt, type MemberRegions } from '../membership/doubt.ts';
 import { pauseFor } from './control-clock.ts';
@@ -16,6 +17,7 @@ import { whileAnswering } from './while-answering.ts';
 
 /** Bytes of one block's hash in the answer of RangeHash. */
 const HASH_BYTES = 16;
+const HASH_KEY_BYTES = 16;
 const REGIONS_PER_COMPARISON = COMPARE_BYTES / REGION_BYTES;
 
 /** Asks all members for what may differ. Rejects when one does not answer: then it cannot be a member. */
@@ -186,7 +188,7 @@ export class DoubtSettling {
   }
 }
 
-/** Hashes of one range on each of the replicas. */
+/** Hashes of one range on each of the replicas: under one key of this call if all know that, which is faster. */
 export async function hashRange(
   context: VolumeContext,
   replicas: readonly ReplicaEntry[],
@@ -194,7 +196,8 @@ export async function hashRange(
   length: number,
   blockSize: number,
 ): Promise<Buffer[]> {
-  const request = { offset, length, blockSize };
+  const isKeyed = replicas.every((entry) => entry.report?.knowsKeyedHash === true);
+  const request = { offset, length, blockSize, key: isKeyed ? randomBytes(HASH_KEY_BYTES) : Buffer.alloc(0) };
   return Promise.all(
     replicas.map(async (entry) => {
       const { hashes } = await whileAnswering(context, entry, (options) =>

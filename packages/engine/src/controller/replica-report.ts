@@ -24,6 +24,7 @@ export interface ReplicaReport {
   readonly capabilities: readonly string[];
   readonly knowsEpochs: boolean;
   readonly knowsRegions: boolean;
+  readonly knowsKeyedHash: boolean;
   readonly epoch: number;
   readonly record: MembershipRecord | null;
   readonly keptMemory: boolean;
@@ -60,6 +61,7 @@ export function readReport(replica: Replica | null): ReplicaReport {
     capabilities: replica.capabilities,
     knowsEpochs: capabilities.has('epoch'),
     knowsRegions: capabilities.has('regions'),
+    knowsKeyedHash: capabilities.has('keyed-hash'),
     epoch: replica.epoch,
     record: replica.membership ? fromWireRecord(replica.membership) : null,
     keptMemory: replica.keptMemory,

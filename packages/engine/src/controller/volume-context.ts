@@ -10,7 +10,7 @@ import type { CoreControl, MemberId } from './core/core-api.ts';
 import { IoStatus } from './io-status.ts';
 import { MembershipKeeper } from './membership-keeper.ts';
 import { ReplicaSet } from './replica-set.ts';
-import { SerialQueue } from './serial-queue.ts';
+import { SerialQueue } from '../io/serial-queue.ts';
 import { Wakeup } from './wakeup.ts';
 
 export type VolumeCoreHandle = CoreControl & BlockTarget;

@@ -65,7 +65,7 @@ describe('data server', () => {
       'epoch 2 is fenced by epoch 3',
     );
     const { replica: told } = await replica.control.ReplicaGet({});
-    expect(told).toMatchObject({ epoch: 3, state: 'open', capabilities: ['flush', 'epoch', 'regions'] });
+    expect(told).toMatchObject({ epoch: 3, state: 'open', capabilities: ['flush', 'epoch', 'regions', 'keyed-hash'] });
   });
 
   it('survives garbage and goes on for others', async () => {

@@ -1,5 +1,5 @@
 /** What engines ask about a replica's content to bring replicas in line: extents, hashes, and a sync of everything. */
-import { createHash } from 'node:crypto';
+import { createCipheriv, createHash } from 'node:crypto';
 import { Code, rpcError } from '@longhorn/shared-types/grpc/rpc-error';
 import {
   ALLOCATION_BYTES_MAX,
@@ -16,6 +16,9 @@ import { META_SUFFIX } from './snapshot-chain.ts';
 import { yieldToOthers } from './volume.ts';
 
 const HASH_BYTES = 16;
+const KEY_BYTES = 16;
+/** Of AES-GCM; a key is used for one comparison, and nothing is encrypted by it. */
+const NO_NONCE = Buffer.alloc(12);
 const REGION_BLOCKS = REGION_BYTES / BLOCK_BYTES;
 
 function opened(server: ReplicaServer): OpenReplica {
@@ -82,19 +85,48 @@ function checkRange(sizeBytes: number, offset: number, length: number): void {
     throw outOfBounds('offset', offset, `the range ends beyond the volume (${sizeBytes})`);
 }
 
-/** The first 16 bytes of SHA-256 of each block of the range, as reads return it; the last block may be short. */
+/** The hash of one block: its first `HASH_BYTES` count. */
+type BlockHash = (block: Buffer) => Buffer;
+
+const plainHash: BlockHash = (block) => createHash('sha256').update(block).digest();
+
+/**
+ * GMAC under a key that was chosen at random after the blocks were written: two that differ have the same with a probability of 2^-108
+ * (1 MiB is 2^16 blocks of the polynomial), whoever wrote them. Of 1 MiB it takes an eighth of the time of SHA-256.
+ */
+function keyedHash(key: Uint8Array): BlockHash {
+  return (block) => {
+    const cipher = createCipheriv('aes-128-gcm', key, NO_NONCE);
+    cipher.setAAD(block);
+    cipher.final();
+    return cipher.getAuthTag();
+  };
+}
+
+function blockHash(key: Uint8Array): BlockHash {
+  if (key.length === 0) return plainHash;
+  if (key.length === KEY_BYTES) return keyedHash(key);
+  throw outOfBounds('length of key', key.length, `must be ${KEY_BYTES}, or 0 for SHA-256`);
+}
+
+/**
+ * A hash of 16 bytes for each block of the range, as reads return it; the last block may be short. With a key (16 bytes) GMAC, without
+ * (none) the start of SHA-256.
+ */
 export async function rangeHash(
   server: ReplicaServer,
   offset: number,
   length: number,
   blockSize: number,
+  key: Uint8Array,
 ): Promise<Buffer> {
   const { volume } = opened(server);
   checkCount('blockSize', blockSize, RANGE_HASH_PIECE_BYTES);
   checkCount('length', length, RANGE_HASH_BYTES_MAX);
   checkRange(volume.sizeBytes, offset, length);
   const hashes = Buffer.alloc(Math.ceil(length / blockSize) * HASH_BYTES);
-  const zeros = new ZeroHashes();
+  const hashOf = blockHash(key);
+  const zeros = new ZeroHashes(hashOf);
   const pieceBytes = Math.floor(RANGE_HASH_PIECE_BYTES / blockSize) * blockSize;
   const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, length));
   let filled = 0;
@@ -104,7 +136,7 @@ export async function rangeHash(
     if (!isHole) await readMerged(server, piece, count, offset + at);
     for (let start = 0; start < count; start += blockSize) {
       const block = piece.subarray(start, Math.min(start + blockSize, count));
-      const hash = isHole ? zeros.of(block.length) : createHash('sha256').update(block).digest();
+      const hash = isHole ? zeros.of(block.length) : hashOf(block);
       hash.copy(hashes, filled, 0, HASH_BYTES);
       filled += HASH_BYTES;
     }
@@ -123,11 +155,16 @@ function holdsNothing({ volume }: OpenReplica, offset: number, length: number): 
 /** Hashes of zeros by length; a range has at most two lengths of blocks. */
 class ZeroHashes {
   private readonly known = new Map<number, Buffer>();
+  private readonly hashOf: BlockHash;
+
+  constructor(hashOf: BlockHash) {
+    this.hashOf = hashOf;
+  }
 
   of(length: number): Buffer {
     let hash = this.known.get(length);
     if (hash === undefined) {
-      hash = createHash('sha256').update(Buffer.alloc(length)).digest();
+      hash = this.hashOf(Buffer.alloc(length));
       this.known.set(length, hash);
     }
     return hash;

@@ -8,7 +8,7 @@ import type { OpenReplica } from './open-replica.ts';
 import type { ReplicaServer } from './replica-server.ts';
 import { childrenOf, liveChain, snapshotCount } from './snapshot-chain.ts';
 
-export const CAPABILITIES: readonly string[] = ['flush', 'epoch', 'regions'];
+export const CAPABILITIES: readonly string[] = ['flush', 'epoch', 'regions', 'keyed-hash'];
 
 /** What the process is called and reached by. */
 export interface ReplicaNames {

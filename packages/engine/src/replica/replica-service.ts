@@ -177,7 +177,7 @@ function additions(server: ReplicaServer): Additions {
     },
     HeadExtents: () => ({ bitmap: headExtents(server) }),
     RangeHash: async (request) => ({
-      hashes: await rangeHash(server, request.offset, request.length, request.blockSize),
+      hashes: await rangeHash(server, request.offset, request.length, request.blockSize, request.key),
     }),
     AllocationGet: (request) => ({ runs: allocation(server, request.offset, request.length, request.runsMax) }),
     ReplicaSync: async () => {

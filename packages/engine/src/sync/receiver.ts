@@ -10,6 +10,7 @@ import { createHash, webcrypto } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { errnoCode, replaceFile, type DataFile, type Folder } from '../io/disk.ts';
 import type { ReplicaClock } from '../io/replica-clock.ts';
+import { SerialQueue } from '../io/serial-queue.ts';
 import {
   BLOCK_BYTES,
   COPY_PIECE_BYTES,
@@ -33,12 +34,18 @@ const SIGN_OF_LIFE_MS = 1000;
 const RANGE_BYTES_MAX = 4 * COPY_PIECE_BYTES;
 
 interface Target {
+  /** the file was there: what is written to it counts as changed */
   readonly existed: boolean;
+  /** it has data to be compared with; else it is one hole, as a new one, or as a new replica's part of a snapshot */
+  readonly holdsData: boolean;
   readonly sizeBytes: number;
   /** null: a small file, gathered in `small` */
   readonly file: DataFile | null;
   readonly small: Buffer;
 }
+
+/** Windows that wait for their turn to be written; a sender has fewer in flight. */
+const WRITES_WAITING_MAX = 64;
 
 class RequestError extends Error {
   readonly status: number;
@@ -112,6 +119,8 @@ export class Receiver {
   private readonly existedBefore: Promise<boolean>;
   private target: Promise<Target> | null = null;
   private isComplete = false;
+  /** One at a time: threads that write to the same file wait for each other in the kernel, and burn CPU over it. */
+  private readonly writes = new SerialQueue(WRITES_WAITING_MAX);
   private sinceWriteback = 0;
   private running = 0;
   private cancelIdle: () => void;
@@ -191,7 +200,7 @@ export class Receiver {
     switch (`${request.method} ${operation}`) {
       case 'GET open':
         response.setHeader(SSYNC_FEATURES, `${FEATURE_WINDOW} ${FEATURE_DIFFERENCE}`);
-        return json((await this.open(url)).existed);
+        return json((await this.open(url)).holdsData);
       case 'GET getRecordedMetadata':
         return this.recordedMetadata(response);
       case 'POST sendHole':
@@ -260,12 +269,13 @@ export class Receiver {
     const existed = await this.existedBefore;
     if (name.endsWith(META_SUFFIX)) {
       if (sizeBytes > META_FILE_BYTES_MAX) throw new RequestError(500, `${name} of ${sizeBytes} bytes is too large`);
-      return { existed, sizeBytes, file: null, small: Buffer.alloc(sizeBytes) };
+      return { existed, holdsData: existed, sizeBytes, file: null, small: Buffer.alloc(sizeBytes) };
     }
     await folder.remove(`${name}${CHECKSUM_SUFFIX}.tmp`);
     const file = existed ? await folder.open(name, 'write') : await folder.create(name, sizeBytes);
     if (existed) await file.truncate(sizeBytes);
-    return { existed, sizeBytes, file, small: Buffer.alloc(0) };
+    const holdsData = existed && file.extents(0, sizeBytes, new Float64Array(2)) > 0;
+    return { existed, holdsData, sizeBytes, file, small: Buffer.alloc(0) };
   }
 
   private async recordedMetadata(response: ServerResponse): Promise<void> {
@@ -283,7 +293,7 @@ export class Receiver {
     const target = await this.opened();
     const { begin, end } = range(url, target.sizeBytes, target.sizeBytes);
     if (target.file === null) target.small.fill(0, begin, end);
-    else if (target.existed && end > begin) target.file.punch(begin, end - begin);
+    else if (target.holdsData && end > begin) target.file.punch(begin, end - begin);
   }
 
   /** Upstream's: a hash only if one extent covers the range. */
@@ -336,7 +346,7 @@ export class Receiver {
     const length = await readBody(request, bytes);
     if (target.file === null) bytes.copy(target.small, begin, 0, length);
     else await target.file.writeLater(bytes, 0, length, begin);
-    if (!target.existed) this.options.onBytes(length);
+    if (!target.holdsData) this.options.onBytes(length);
     await this.noteWritten(target, length);
     return length;
   }
@@ -349,10 +359,10 @@ export class Receiver {
     return this.withBuffer(async (buffer) => {
       const length = await readBody(request, buffer.bytes);
       const isDifference = url.searchParams.get('keep') === 'true';
-      const keepsRest = isDifference || !target.existed;
-      const written = await writeWindow(file, buffer.bytes, length, begin, end, keepsRest);
-      if (!target.existed) this.options.onBytes(written);
-      else if (!isDifference) this.windowsChanged++;
+      const keepsRest = isDifference || !target.holdsData;
+      const written = await this.writes.run(() => writeWindow(file, buffer.bytes, length, begin, end, keepsRest));
+      if (!target.holdsData) this.options.onBytes(written);
+      if (target.existed && !isDifference) this.windowsChanged++;
       await this.noteWritten(target, written);
       return written;
     });

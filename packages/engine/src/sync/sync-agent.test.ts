@@ -4,10 +4,13 @@ import { open, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { PURGE_REST_MS } from '../limits.ts';
+import { openNodeFolder } from '../io/node/node-folder.ts';
 import { systemClock, type ReplicaClock } from '../io/replica-clock.ts';
 import { TestClock } from '../../test/replica-fixture.ts';
 import { startReplicaIn, type StartedReplica } from '../../test/replica-process.ts';
 import { temporaryFolder } from '../../test/temporary-folder.ts';
+import { SSYNC_PATH, startReceiver } from './receiver.ts';
+import { FULL_SPEED } from './rebuild-control.ts';
 
 const SIZE = 16 << 20;
 const CREATED = '2026-01-01T00:00:00Z';
@@ -125,6 +128,27 @@ describe('sync agent', () => {
     expect((await content(to)).equals(await content(from))).toBe(true);
     for (const name of ['volume-snap-s1.img', 'volume-snap-s2.img'])
       expect((await stat(join(to.path, name))).blocks).toBe((await stat(join(from.path, name))).blocks);
+  });
+
+  it('takes the empty layer of a new replica for a new file, and counts what is written to it as changed', async () => {
+    const from = await source();
+    const name = 'volume-snap-s1.img';
+    const target = await openNodeFolder(join(folder.path, 'empty'));
+    await (await target.create(name, SIZE)).close();
+    const watch = { onBytes: () => undefined, onWritten: () => undefined, pace: FULL_SPEED, log: () => undefined };
+    for (const isFirst of [true, false]) {
+      const options = { folder: target, name, clock: systemClock, ...watch };
+      const { receiver, port } = await startReceiver(options, '127.0.0.1', { first: 0, count: 1, last: 0 });
+      const opened = await fetch(`http://127.0.0.1:${port}${SSYNC_PATH}open?begin=0&end=${SIZE}&directIO=true`);
+      // What is sent back says whether the sender should compare.
+      expect(await opened.json()).toBe(!isFirst);
+      const request = { from_file_name: name, host: '127.0.0.1', port, file_sync_http_client_timeout: 5 };
+      await from.agent.FileSend(request);
+      expect(await receiver.done).toBe(true);
+      expect(receiver.windowsChanged > 0).toBe(isFirst);
+    }
+    const [sent, kept] = [from.path, target.path].map((path) => readFile(join(path, name)));
+    expect((await sent)?.equals((await kept) ?? Buffer.alloc(0))).toBe(true);
   });
 
   it('skips files whose recorded checksums agree', async () => {

@@ -429,6 +429,7 @@ export interface RangeHashRequest {
   offset: number;
   length: number;
   blockSize: number;
+  key: Buffer;
 }
 
 export interface RangeHashResponse {
