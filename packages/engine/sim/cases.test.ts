@@ -124,6 +124,38 @@ describe('a single replica', () => {
     },
   );
 
+  it('is served again when it failed in the middle of a snapshot, which its next process may find taken', async () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const world = await served(1, seed);
+      await writeAndFlush(world, 0, 8);
+      const { disk } = world.node(0);
+      const { context, engine } = engineOf(world);
+      const entry = context.replicas.get('tcp://r0');
+      if (!entry) throw new Error('no r0');
+      const { client } = entry;
+      const snapshot = (...call: Parameters<typeof client.ReplicaSnapshot>): Promise<unknown> => {
+        disk.failing = 'syncs';
+        return client.ReplicaSnapshot(...call);
+      };
+      const failing = new Proxy(client, {
+        get: (calls, name): unknown => (name === 'ReplicaSnapshot' ? snapshot : Reflect.get(calls, name)),
+      });
+      Object.assign(entry, { client: failing });
+      engine.snapshot('one', {}, false).catch(() => undefined);
+      await world.run(500);
+      disk.failing = 'nothing';
+      expect(await world.until(() => world.isHealthy(), SERVED_MS)).toBe(true);
+      const record = engineOf(world).context.keeper?.active;
+      expect(record?.chain).toEqual(world.replica(0).process?.server.io.open?.chainBelowHead());
+      await world.run(1000);
+      for (const node of world.cluster.nodes) world.cutPower(node);
+      await world.run(2000);
+      for (const node of world.cluster.nodes) node.powerOn();
+      await world.end();
+      expect(world.violations()).toEqual([]);
+    }
+  });
+
   it('serves on when it could not store a record once', async () => {
     const world = await served(1);
     const { context, engine } = engineOf(world);

@@ -120,7 +120,10 @@ async function layersOf(keeper: MembershipKeeper, entry: ReplicaEntry): Promise<
   try {
     // Changes nothing; it is done after the operations that were sent before, which may still wait there.
     await entry.client.MembershipCommit({ epoch: keeper.epoch, count: 0 }, { timeoutMs: OPEN_TIMEOUT_MS });
-    return await lookAt(entry);
+    const report = await lookAt(entry);
+    // What it has in memory says nothing: its next process may find an operation done that failed half way.
+    if (report.state === 'error') throw new Error('it is in state error');
+    return report;
   } catch (error) {
     leave(entry, `it could not be asked for its layers: ${errorText(error)}`);
     return null;
