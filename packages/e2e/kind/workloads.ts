@@ -97,8 +97,14 @@ export function podOf(namespace: string, name: string): Promise<KubeObject> {
   });
 }
 
+/**
+ * A scheduler that tried a pod right before its claim was bound can miss that, and looks at the pod again after five minutes and up to 30 s
+ * (kubernetes/kubernetes#87145); seen here with a claim that was bound within the second.
+ */
+const POD_READY_MS = 360_000;
+
 /** Waits until a pod is Ready; answers it. */
-export function podReady(namespace: string, name: string, timeoutMs = 180_000): Promise<KubeObject> {
+export function podReady(namespace: string, name: string, timeoutMs = POD_READY_MS): Promise<KubeObject> {
   return until(
     `pod ${namespace}/${name} is Ready`,
     timeoutMs,

@@ -109,7 +109,7 @@ it('copies a claim that is being written: all that was on the disk when the copy
     claimFrom('copy', { kind: 'PersistentVolumeClaim', name: SOURCE }, '1Gi'),
     pod('copy', { claims: { copy: 'file system' } }),
   ]);
-  await podReady(SPACE, 'copy', 240_000);
+  await podReady(SPACE, 'copy');
   const copied = await lastOfLog('copy');
   const written = await shown();
   expect(copied).toBeGreaterThanOrEqual(atRequest);
