@@ -80,6 +80,9 @@ describe('flushes and changes of the chain', () => {
     await replica.server.serial(() => Promise.resolve());
     const next = await startTestReplica(folder);
     expect(next.server.lastBootId).not.toBe('boot-1');
+    // An engine that has not noticed that this is another process must not make it forgotten.
+    await expect(next.server.storeMembership({ ...RECORD, epoch: 2 })).rejects.toThrow('replica is not open');
+    expect(next.server.lastBootId).not.toBe('boot-1');
     await next.server.openEpoch(2, 'e');
     await next.server.storeMembership({ ...RECORD, epoch: 2 });
     expect(next.server.lastBootId).toBe('boot-1');

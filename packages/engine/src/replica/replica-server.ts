@@ -239,8 +239,12 @@ export class ReplicaServer {
 
   /** Stores a record that an engine proposes; the caller has checked its generation. */
   async storeMembership(record: MembershipRecord): Promise<void> {
-    const fault = this.io.open?.fault ?? null;
-    if (fault !== null) throw rpcError(Code.FailedPrecondition, fault);
+    const { open } = this.io;
+    // The record says that the content counts as it is in this process. An engine that has not noticed that its replica's host restarted
+    // would make that forgotten.
+    if (open === null)
+      throw rpcError(Code.FailedPrecondition, 'replica is not open: its process is another one than was opened');
+    if (open.fault !== null) throw rpcError(Code.FailedPrecondition, open.fault);
     await this.state.setMembership(record, this.options.bootId);
     this.options.failureNote.remove();
     this.hasSyncFailed = false;
