@@ -7,7 +7,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ProxyEngineService, type ProxyEngineServiceMethods } from '@longhorn/shared-types/generated/imrpc';
 import { ProcessManagerService, type ProcessManagerServiceMethods } from '@longhorn/shared-types/generated/nameless';
-import { ReplicaMode, ReplicaService } from '@longhorn/shared-types/generated/ptypes';
+import { ReplicaMode } from '@longhorn/shared-types/generated/ptypes';
 import { createClient, type ServiceClient } from '@longhorn/shared-types/grpc/client';
 import { startDaemon, type Daemon } from '../src/daemon.ts';
 import { PROCESS_LIMITS } from '../src/limits.ts';
@@ -47,14 +47,8 @@ async function startReplica(name: string): Promise<string> {
   return `tcp://${POD_IP}:${await running(name)}`;
 }
 
+/** What the manager stores for a new volume before its first start. */
 const FIRST_RECORD = { epoch: 0, count: 1, members: ['vol-r-1', 'vol-r-2'], decided: true };
-
-/** What the manager does for a new volume before its first start. */
-async function seedMembership(address: string): Promise<void> {
-  const client = createClient(ReplicaService, address);
-  await client.MembershipPropose({ epoch: 1, record: { ...FIRST_RECORD, size: SIZE } });
-  client.close();
-}
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'real-engine-'));
@@ -82,7 +76,6 @@ beforeAll(async () => {
   processes = createClient(ProcessManagerService, `${POD_IP}:8500`);
   proxy = createClient(ProxyEngineService, `${POD_IP}:8501`);
   replicas = await Promise.all(['vol-r-1', 'vol-r-2', 'vol-r-3'].map(startReplica));
-  for (const address of replicas.slice(0, 2)) await seedMembership(address);
   const sizes = ['--size', String(SIZE), '--current-size', String(SIZE)];
   const fencing = ['--epoch', '1', '--membership', JSON.stringify(FIRST_RECORD)];
   const members = replicas.slice(0, 2).flatMap((address) => ['--replica', address]);

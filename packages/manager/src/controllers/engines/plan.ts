@@ -139,8 +139,9 @@ function mayStart(world: EngineWorld, plan: EnginePlan): boolean {
   return false;
 }
 
+/** One that is being rebuilt serves nothing, and without the one that it is rebuilt from its rebuild does not end. */
 function hasGoodReplica(engine: Engine): boolean {
-  return Object.values(engine.status.replicaModeMap).some((mode) => mode === 'RW' || mode === 'WO');
+  return Object.values(engine.status.replicaModeMap).includes('RW');
 }
 
 function mustRestart(world: EngineWorld, { volume }: EngineObservation, { engine, actions }: EnginePlan): boolean {
