@@ -59,6 +59,7 @@ export class SimReplica {
   /** a build that serves engines of every epoch: a canary */
   ignoresEpochs = false;
   private readonly options: SimReplicaOptions;
+  private starting: { readonly clock: ProcessClock; readonly started: Promise<void> } | null = null;
 
   constructor(options: SimReplicaOptions) {
     this.options = options;
@@ -67,15 +68,30 @@ export class SimReplica {
     this.folderPath = `/${options.name}`;
   }
 
-  /** Starts the process; resolves when it serves. */
-  async start(): Promise<void> {
-    if (this.process || !this.node.isUp) return;
-    const started = await ReplicaProcess.start(this.options, this.folderPath, this.node.bootId, () => this.kill());
-    this.process = started;
-    if (this.ignoresEpochs) started.ignoreEpochs();
+  /** Starts the process, unless one is there; resolves when it serves. One that is killed before never does. */
+  start(): Promise<void> {
+    if (this.process || !this.node.isUp) return Promise.resolve();
+    if (this.starting) return this.starting.started;
+    const clock = new ProcessClock(this.options.time, this.node.wall);
+    const started = this.startNow(clock);
+    this.starting = { clock, started };
+    return started;
+  }
+
+  private async startNow(clock: ProcessClock): Promise<void> {
+    try {
+      const started = await ReplicaProcess.start(this.options, this.folderPath, clock, () => this.kill());
+      if (!clock.isAlive) return;
+      this.process = started;
+      if (this.ignoresEpochs) started.ignoreEpochs();
+    } finally {
+      if (this.starting?.clock === clock) this.starting = null;
+    }
   }
 
   kill(): void {
+    this.starting?.clock.kill();
+    this.starting = null;
     this.process?.kill();
     this.process = null;
   }
@@ -108,10 +124,9 @@ export class ReplicaProcess {
   static async start(
     options: SimReplicaOptions,
     folderPath: string,
-    bootId: string,
+    clock: ProcessClock,
     onEnd: () => void,
   ): Promise<ReplicaProcess> {
-    const clock = new ProcessClock(options.time, options.node.wall);
     const folder = new SimFolder(folderPath, options.node.disk.folder(folderPath), clock, options.random);
     const io = new ReplicaIo(clock);
     const { notes } = options.node;
@@ -120,7 +135,7 @@ export class ReplicaProcess {
       folder,
       io,
       clock,
-      bootId,
+      bootId: options.node.bootId,
       backingFilePath: '',
       openBacking: null,
       hasRevisionCounter: false,
