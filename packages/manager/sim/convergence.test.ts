@@ -140,6 +140,25 @@ describe('a rebuild that gets no answer', () => {
       await cluster.stop();
     }
   }, 60_000);
+
+  it('does not keep the volume from going on when the last good replica has another address', async () => {
+    const cluster = new SimulatedCluster(9);
+    await cluster.start();
+    try {
+      await cluster.createVolume('vol', 2);
+      await cluster.attach('vol', 'node-1');
+      expect(await cluster.until(() => healthy(cluster, 2), 60_000), explain(cluster)).toBe(true);
+      const [name = '', source = ''] = processes(cluster, 'replica');
+      cluster.world.silentAdds = 1;
+      cluster.world.kill(name);
+      expect(await cluster.until(() => cluster.world.silentAdds === 0, 60_000), explain(cluster)).toBe(true);
+      await cluster.run(10_000);
+      cluster.world.kill(source);
+      expect(await cluster.until(() => healthy(cluster, 2), 60_000), explain(cluster)).toBe(true);
+    } finally {
+      await cluster.stop();
+    }
+  }, 60_000);
 });
 
 describe('a node that stays away', () => {

@@ -108,7 +108,7 @@ export class SimulatedWorld {
   /** Number of the last write that was acknowledged. */
   acknowledged = 0;
   readonly violations: string[] = [];
-  /** This many calls that add a replica get no answer, as if its host lost power in the middle. */
+  /** This many calls that add a replica get no answer: it stays WO, as if its host lost power in the middle. */
   silentAdds = 0;
 
   constructor(clock: Clock) {
@@ -459,6 +459,15 @@ export class SimulatedWorld {
     this.#tell(engine);
   }
 
+  #addSilently(process: Process, address: string, options: { signal?: AbortSignal } = {}): Promise<never> {
+    this.silentAdds -= 1;
+    process.engine?.modes.set(address, 'WO');
+    this.#step(process);
+    return new Promise((_resolve, reject) => {
+      options.signal?.addEventListener('abort', () => reject(new Error('context canceled')));
+    });
+  }
+
   /** What the controllers call. */
   calls(): InstanceManagerCalls {
     return {
@@ -572,12 +581,8 @@ export class SimulatedWorld {
       VolumeSnapshotMaxSizeSet: nothing,
       ReplicaRebuildingStatus: () => Promise.resolve({ status: {} }),
       ReplicaAdd: (request, options) => {
-        if (this.silentAdds > 0) {
-          this.silentAdds -= 1;
-          return new Promise((_resolve, reject) => {
-            options?.signal?.addEventListener('abort', () => reject(new Error('context canceled')));
-          });
-        }
+        if (this.silentAdds > 0)
+          return this.#addSilently(this.#engineAt(target), request.replica_address ?? '', options);
         return attempt(() => {
           this.#addReplica(this.#engineAt(target), request.replica_address ?? '');
           return {};

@@ -159,9 +159,10 @@ function upgrade({ volume }: Subject): Operation {
     name: 'upgrade',
     begin: async () => {
       await volume.startEngine(true);
-      // The one before holds its I/O for ten seconds, so the end of the next one is noticed at once.
-      await waitFor('the next engine serves', SERVING_MS, async () => {
-        return !volume.isEngineRunning || (await volume.volume()).ioState === 'serving';
+      // The one before holds its I/O for ten seconds, so the end of the next one is noticed at once, and one that has taken over and lost
+      // its replicas since has taken over.
+      await waitFor('the next engine has taken over', SERVING_MS, async () => {
+        return !volume.isEngineRunning || ['serving', 'held'].includes((await volume.volume()).ioState);
       });
       if (!volume.isEngineRunning) throw new CommandError('the next engine has ended');
       await volume.endFormer();

@@ -468,9 +468,12 @@ export class EngineController {
   }
 }
 
-/** A replica that is not wanted there any more (its process ended, its host may be gone) may never answer. */
+/** What may never be answered: the replica is not wanted there any more, or the engine's process is another one; a host may be gone. */
 function cancelOutdated(engine: Engine, job: ReplicaJob | null): void {
-  if (job !== null && engine.spec.replicaAddressMap[job.replica] !== job.address) job.cancel();
+  if (job === null) return;
+  const { uuid } = engine.status;
+  const isAnother = uuid !== '' && uuid !== job.engineUuid;
+  if (isAnother || engine.spec.replicaAddressMap[job.replica] !== job.address) job.cancel();
 }
 
 function onlyHeadGrew(base: Engine, wanted: Engine): boolean {

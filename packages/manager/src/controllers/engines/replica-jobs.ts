@@ -17,6 +17,8 @@ const REMOVE_LIMIT = { timeoutMs: limits.instanceCallTimeoutMs };
 export interface ReplicaJob {
   replica: string;
   address: string;
+  /** of the engine's process that was called */
+  engineUuid: string;
   /** Ends the call and leaves everything else as it is. */
   cancel: () => void;
 }
@@ -33,7 +35,7 @@ export function addReplica(
   runJob(context, engine, target, name, address, abort.signal, onPurge)
     .catch((error: unknown) => notNoted(context, engine, name, error))
     .finally(onEnd);
-  return { replica: name, address, cancel: () => abort.abort() };
+  return { replica: name, address, engineUuid: engine.status.uuid, cancel: () => abort.abort() };
 }
 
 /** The API server cannot be reached, for one: what was to be noted is seen, and noted, by a later pass. */
