@@ -1,6 +1,7 @@
 /** The cases that have a name: crashes and absences that a design can get wrong, each played in a world of its own. */
 import { describe, expect, it } from 'vitest';
 import { FULL_REASON } from '../src/controller/full-disks.ts';
+import { LIVE_CHAIN_MAX } from '../src/limits.ts';
 import { asBase, type MembershipRecord } from '../src/membership/record.ts';
 import { SimDevice } from './sim-device.ts';
 import { SimEngine } from './sim-engine.ts';
@@ -385,7 +386,105 @@ describe('three replicas', () => {
   });
 });
 
+/** The next call of the replica is this instead. */
+function replaceOnce(
+  world: World,
+  name: string,
+  method: 'ReplicaSnapshot',
+  call: (original: (...request: unknown[]) => Promise<unknown>, ...request: unknown[]) => Promise<unknown>,
+): void {
+  const entry = engineOf(world).context.replicas.get(`tcp://${name}`);
+  if (!entry) throw new Error(`no ${name}`);
+  const { client } = entry;
+  const original = (...request: unknown[]): Promise<unknown> => Reflect.apply(client[method], client, request);
+  const replaced = new Proxy(client, {
+    get: (calls, key): unknown =>
+      key === method ? (...request: unknown[]) => once(...request) : Reflect.get(calls, key),
+  });
+  const once = (...request: unknown[]): Promise<unknown> => {
+    Object.assign(entry, { client });
+    return call(original, ...request);
+  };
+  Object.assign(entry, { client: replaced });
+}
+
 describe('two replicas', () => {
+  it('have the same layers when one did nothing for a snapshot, as another process, and both are back', async () => {
+    const world = await served(2);
+    await writeAndFlush(world, 0, 8);
+    const { engine } = engineOf(world);
+    replaceOnce(world, 'r0', 'ReplicaSnapshot', async (original, ...request) => {
+      world.replica(0).kill();
+      await world.replica(0).start();
+      return original(...request);
+    });
+    replaceOnce(world, 'r1', 'ReplicaSnapshot', async (original, ...request) => {
+      const answer = await original(...request);
+      for (const link of engineOf(world).links) link.reset();
+      return answer;
+    });
+    await world.wait(engine.snapshot('one', {}, false));
+    await writeAndFlush(world, 4);
+    await world.end();
+    expect(engineOf(world).context.layout.chain).toContain('volume-snap-one.img');
+    expect(world.violations()).toEqual([]);
+  });
+
+  it('have no snapshot, and it is not reported, when the only one that took it is lost for ever', async () => {
+    const world = await served(2);
+    await writeAndFlush(world, 0, 8);
+    const { engine } = engineOf(world);
+    world.plane.restartsReplicas = false;
+    replaceOnce(world, 'r0', 'ReplicaSnapshot', async (original, ...request) => {
+      world.replica(0).kill();
+      await world.replica(0).start();
+      return original(...request);
+    });
+    replaceOnce(world, 'r1', 'ReplicaSnapshot', async (original, ...request) => {
+      const answer = await original(...request);
+      world.replica(1).kill();
+      return answer;
+    });
+    await expect(world.wait(engine.snapshot('one', {}, false))).rejects.toThrow('were lost before the others');
+    await writeAndFlush(world, 4);
+    expect(engineOf(world).context.layout.chain).not.toContain('volume-snap-one.img');
+    world.replica(1).wipe();
+    await world.end();
+    expect(world.violations()).toEqual([]);
+  });
+
+  it('keep the one that is taken out when the other turns out to be dead', async () => {
+    const world = await served(2);
+    await writeAndFlush(world, 0, 8);
+    const { context, engine } = engineOf(world);
+    world.plane.restartsReplicas = false;
+    world.plane.rebuilds = false;
+    world.replica(1).kill();
+    await expect(world.wait(engine.removeReplica('tcp://r0'))).rejects.toThrow('stays a member');
+    expect(context.keeper?.active?.members).toEqual(['r0']);
+    await writeAndFlush(world, 4);
+    await world.end();
+    expect(world.violations()).toEqual([]);
+  });
+
+  it('take one back that has as many layers as a replica can have, none of which the other has', async () => {
+    const world = await served(2);
+    world.plane.rebuilds = false;
+    const { context, engine } = engineOf(world);
+    await world.wait(engine.removeReplica('tcp://r1'));
+    await writeAndFlush(world, 0, 8);
+    const { server } = world.replica(1).process ?? {};
+    if (!server) throw new Error('r1 does not run');
+    await world.wait(server.openEpoch(context.options.epoch, 'e1'));
+    const left = (layer: number): Promise<void> =>
+      world.wait(server.snapshot(`left-${layer}`, false, '2026-01-01T00:00:00Z', {}));
+    for (let layers = server.io.open?.disks.size ?? 0; layers < LIVE_CHAIN_MAX; layers++) await left(layers);
+    await expect(left(0)).rejects.toThrow('too many active disks');
+    await world.wait(server.close());
+    await world.end();
+    expect(world.violations()).toEqual([]);
+  });
+
   it('agree on what a discard freed in a removed snapshot, when both lose power', async () => {
     for (let seed = 1; seed <= 8; seed++) {
       const world = await served(2, seed);

@@ -62,7 +62,8 @@ function oneFault(world: World): void {
     });
   } else if (chance < 0.85) diskErrors(world, node);
   else if (chance < 0.93) snapshot(world);
-  else if (chance < 0.96) removeSnapshots(world);
+  else if (chance < 0.955) removeSnapshots(world);
+  else if (chance < 0.97) takeOut(world, replica);
   else detachAndAttach(world);
 }
 
@@ -74,6 +75,16 @@ function removeSnapshots(world: World): void {
       world.markRemoved(replica, layer.name).catch((error: unknown) => world.note(`${replica.name}: ${String(error)}`));
     }
   }
+}
+
+/** As a manager does with a replica that is to go elsewhere; its place is taken by a rebuild. */
+function takeOut(world: World, replica: SimReplica): void {
+  const { engine } = world.plane;
+  if (!engine?.isServing) return;
+  world.note(`take ${replica.name} out`);
+  engine.engine.removeReplica(addressOf(replica)).catch((error: unknown) => {
+    world.note(`${replica.name} was not taken out: ${String(error)}`);
+  });
 }
 
 function stopReplica(world: World, name: string): void {

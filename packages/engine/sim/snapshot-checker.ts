@@ -1,5 +1,5 @@
 /**
- * Snapshots never change: what one held when it was answered, with all below it, every replica that serves holds for ever.
+ * Snapshots never change: one that was answered every replica that serves has for ever, and holds with all below it what it held then.
  * A snapshot that is marked as removed may lose what an unmap gives up.
  */
 import { createHash } from 'node:crypto';
@@ -45,9 +45,13 @@ export class SnapshotChecker {
 
   /** Looks at all snapshots of a replica that serves. */
   async check(replica: SimReplica): Promise<void> {
-    for (const { name: file } of replica.process?.server.io.open?.volume.layers ?? []) {
-      const name = snapshotOf(file);
-      if (name === null || this.removed.has(name)) continue;
+    const files = replica.process?.server.io.open?.volume.layers.map(({ name }) => name) ?? [];
+    const names = files.flatMap((file) => snapshotOf(file) ?? []).filter((name) => !this.removed.has(name));
+    for (const answered of this.contents.keys()) {
+      if (this.removed.has(answered) || names.includes(answered)) continue;
+      this.violations.push(`snapshot ${answered} was answered, and ${replica.name} does not have it`);
+    }
+    for (const name of names) {
       const content = await this.contentOf(name, replica);
       const expected = this.contents.get(name) ?? content;
       this.contents.set(name, expected);

@@ -190,15 +190,19 @@ export class World {
 
   private async compareReplicas(): Promise<void> {
     const contents: Buffer[] = [];
+    const chains = new Set<string>();
     for (const { process, name } of this.cluster.replicas) {
-      const volume = process?.server.io.open?.volume;
-      if (!volume) this.fail(`replica ${name} is not open at the end`);
+      const open = process?.server.io.open;
+      if (!open) this.fail(`replica ${name} is not open at the end`);
+      chains.add(open.chainBelowHead().join(' '));
+      const { volume } = open;
       const content = Buffer.alloc(VOLUME_BYTES);
       await volume.read(content, 0, VOLUME_BYTES, 0);
       contents.push(content);
     }
     const [first] = contents;
     if (first && contents.some((content) => !content.equals(first))) this.fail('the replicas differ at the end');
+    if (chains.size > 1) this.fail(`the replicas have different layers at the end: ${[...chains].join(' | ')}`);
   }
 
   private fail(text: string): never {

@@ -18,6 +18,7 @@ const VOLUME_BYTES = 64 << 20;
 const BLOCKS = 512;
 const HEALTHY_MS = 120_000;
 const KILL_WITHIN_MS = 1500;
+const RESTART_POLL_MS = 100;
 const REPLICAS = 3;
 
 export interface KillsOptions {
@@ -78,10 +79,15 @@ async function runRound(subject: Subject, round: number, story: string[]): Promi
   const operation = chooseOperation(subject, round);
   story.push(operation.name);
   const commands: ChildProcess[] = [];
-  const [succeeded, kills] = await Promise.all([
-    begin(operation, commands, story),
-    strike(subject, operation, commands, story),
-  ]);
+  let isUnderWay = true;
+  const begun = begin(operation, commands, story).finally(() => (isUnderWay = false));
+  const kills = await strike(subject, operation, commands, story);
+  // Without replicas the engine holds its I/O, for a limited time, and the operation may wait for that.
+  while (isUnderWay) {
+    for (const name of subject.volume.replicaNames) subject.volume.startReplica(name);
+    await Promise.race([begun, delay(RESTART_POLL_MS)]);
+  }
+  const succeeded = await begun;
   await healthy(subject);
   await operation.finish(succeeded);
   await verify(subject);
@@ -152,7 +158,10 @@ async function healthy({ volume }: Subject): Promise<void> {
   await volume.killFormer();
   await waitFor(`${volume.name} is healthy`, HEALTHY_MS, async () => {
     await volume.untilServing(SERVING_MS);
-    for (const name of await volume.missing()) await volume.rebuild(name, false);
+    const missing = await volume.missing();
+    // A rebuild that was not ended leaves its replica in the engine, which takes one at a time.
+    for (const name of missing) await volume.removeReplica(name);
+    for (const name of missing) await volume.rebuild(name, false);
     return (await volume.missing()).length === 0;
   });
 }

@@ -6,6 +6,7 @@
  * next engine takes the members that are on one side (membership/start.ts).
  */
 import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
+import type { Replica } from '@longhorn/shared-types/generated/ptypes';
 import { sameChain, sameLayout, type Layout } from '../membership/layout.ts';
 import type { MembershipRecord } from '../membership/record.ts';
 import { dropMember } from './member-removal.ts';
@@ -13,7 +14,7 @@ import { settleMembership } from './membership-change.ts';
 import type { MembershipKeeper } from './membership-keeper.ts';
 import { completePurges } from './purge-completion.ts';
 import { leave, lookAt } from './replica-entry.ts';
-import type { ReplicaReport } from './replica-report.ts';
+import { readReport, type ReplicaReport } from './replica-report.ts';
 import type { ReplicaEntry } from './replica-set.ts';
 import type { VolumeContext } from './volume-context.ts';
 import { whileAnswering, type LongCallOptions } from './while-answering.ts';
@@ -21,8 +22,8 @@ import { whileAnswering, type LongCallOptions } from './while-answering.ts';
 export interface LayerOperation {
   /** the layout of a member after the operation */
   readonly after: (before: ReplicaReport) => Layout;
-  /** one call of the replica, with these options */
-  readonly change: (entry: ReplicaEntry, options: LongCallOptions) => Promise<unknown>;
+  /** one call of the replica, with these options; the answer holds the replica */
+  readonly change: (entry: ReplicaEntry, options: LongCallOptions) => Promise<{ readonly replica: Replica | null }>;
 }
 
 export interface OperationFailure {
@@ -49,17 +50,10 @@ export async function changeLayers(context: VolumeContext, operation: LayerOpera
   await settleMembership(context, null);
   const replicas = context.replicas.inStage('reading', 'joining');
   const readers = replicas.filter((entry) => entry.stage === 'reading');
-  if (readers.length === 0) throw new Error('no available backend');
-  const before = await reportsOf(readers);
-  const first = before[0];
-  if (!first) throw new Error('no available backend');
+  const first = await commonReport(context, readers);
   const previous = context.layout;
   const after = operation.after(first);
   if (context.keeper) {
-    if (!before.every((report) => sameChain(report.chain, first.chain))) {
-      void completePurges(context);
-      throw new Error('the replicas purge snapshots at this moment; try again when they are done');
-    }
     await announce(context, context.keeper, readers, { sizeBytes: first.sizeBytes, chain: first.chain }, after);
   }
   context.layout = after;
@@ -73,8 +67,31 @@ export async function changeLayers(context: VolumeContext, operation: LayerOpera
     throw combinedError(failures);
   }
   await dropFailed(context, failures);
+  await settleReaders(context, readers, after);
   await context.keeper?.commit(context.replicas.inStage('reading'));
   return failures;
+}
+
+/** What the readers have. Throws when their layers differ, and has the purge ended that made them different. */
+export async function commonReport(context: VolumeContext, readers: readonly ReplicaEntry[]): Promise<ReplicaReport> {
+  const reports = await reportsOf(readers);
+  const [first] = reports;
+  if (!first) throw new Error('no available backend');
+  if (context.keeper === null || reports.every((report) => sameChain(report.chain, first.chain))) return first;
+  void completePurges(context);
+  throw new Error('the replicas purge snapshots at this moment; try again when they are done');
+}
+
+/**
+ * Lets those go that failed. One whose connection was lost meanwhile counts until the record without it is stored, and may be back before:
+ * whether it did what was asked is not known, so all are asked for their layers. Throws when only those are left that did not.
+ */
+async function settleReaders(context: VolumeContext, readers: readonly ReplicaEntry[], after: Layout): Promise<void> {
+  if (context.keeper !== null && readers.some((entry) => entry.stage !== 'reading')) context.isLayoutInDoubt = true;
+  await settleMembership(context, null);
+  if (context.isLayoutInDoubt || !sameLayout(context.layout, after)) {
+    throw new Error('the replicas that did it were lost before the others had done it; try again');
+  }
 }
 
 async function reportsOf(entries: readonly ReplicaEntry[]): Promise<ReplicaReport[]> {
@@ -120,7 +137,9 @@ async function changeEach(
   await Promise.all(
     entries.map(async (entry) => {
       try {
-        await whileAnswering(context, entry, (options) => change(entry, options));
+        const { replica } = await whileAnswering(context, entry, (options) => change(entry, options));
+        // What upstream's answer leaves out: a process that nobody has opened does nothing, and reports success.
+        if (readReport(replica).state === 'closed') throw new Error('its process is another one than was opened');
       } catch (error) {
         failures.push({ entry, error });
       }
@@ -146,17 +165,12 @@ async function reallyFailed(failures: readonly OperationFailure[], after: Layout
 }
 
 async function dropFailed(context: VolumeContext, failures: readonly OperationFailure[]): Promise<void> {
-  let isChanged = false;
   for (const { entry, error } of failures) {
     const reason = errorText(error);
     context.log.warn('an operation on snapshots failed on a replica', { replica: entry.address, reason });
     if (entry.stage === 'joining') await dropMember(context, entry, reason);
-    else if (entry.stage === 'reading') {
-      leave(entry, reason);
-      isChanged = true;
-    }
+    else leave(entry, reason);
   }
-  if (isChanged) await settleMembership(context, null);
 }
 
 /** `<addr>: <err>; <addr>: <err>` in upstream's words. */

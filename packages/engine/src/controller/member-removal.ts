@@ -4,7 +4,10 @@ import { closeReplica, leave, refuse } from './replica-entry.ts';
 import type { ReplicaEntry } from './replica-set.ts';
 import type { VolumeContext } from './volume-context.ts';
 
-/** The replica becomes ERR. A member leaves by a change of the membership, which may wait for the control plane. */
+/**
+ * The replica becomes ERR. A member leaves by a change of the membership, which may wait for the control plane; it stays when no other
+ * works any more.
+ */
 export async function dropMember(context: VolumeContext, entry: ReplicaEntry, reason: string): Promise<void> {
   if (entry.stage === 'joining') {
     const { memberId } = entry;
@@ -32,8 +35,14 @@ export async function removeReplica(context: VolumeContext, address: string, isF
     throw new Error(`replica ${address} is being taken out of the membership: ${context.io.reason}`);
   }
   await dropMember(context, entry, 'removed');
+  if (isStillMember(entry)) throw new Error(`replica ${address} stays a member: the others have failed`);
   // Waited for, so that the replica can be added again as soon as this returns; a dead one answers at once or is given up soon.
   await closeReplica(context, entry);
   context.replicas.remove(address);
   context.changed();
+}
+
+/** Its stage has changed while the membership was settled. */
+function isStillMember(entry: ReplicaEntry): boolean {
+  return entry.stage === 'reading' || entry.stage === 'lost';
 }

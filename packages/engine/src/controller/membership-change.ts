@@ -108,7 +108,7 @@ async function layoutLearnt(
     if (entry === undefined || report === null || sameLayout(report, layout)) continue;
     leave(entry, 'its layers are not those of the other replicas');
   }
-  if (known.length < readers.length || context.replicas.inStage('leaving').length > 0) return false;
+  if (readers.some((entry) => entry.stage !== 'reading')) return false;
   context.layout = { sizeBytes: layout.sizeBytes, chain: layout.chain };
   context.core.setSize(layout.sizeBytes);
   context.isLayoutInDoubt = false;

@@ -7,8 +7,9 @@
 import { errorText, wrapError } from '@longhorn/shared-types/grpc/rpc-error';
 import type { ReplicaSnapshotRequest, SyncFileInfo } from '@longhorn/shared-types/generated/ptypes';
 import { compareAtRest, compareInUse } from './comparison.ts';
+import { SNAPSHOT_TOTAL_MAX } from './control-limits.ts';
 import type { DoubtSettling } from './doubt-settling.ts';
-import { withPausedIo } from './layer-operation.ts';
+import { commonReport, withPausedIo } from './layer-operation.ts';
 import { dropMember } from './member-removal.ts';
 import { settleMembership } from './membership-change.ts';
 import { attach, lookAt, newEntry, openFenced, openPlain, refuse } from './replica-entry.ts';
@@ -62,8 +63,11 @@ async function join(context: VolumeContext, entry: ReplicaEntry, snapshotRequire
       : null;
     if (snapshot !== null) {
       await checkSnapshotLimits(context);
-      await prepareSnapshot(context, snapshot, [entry]);
       const readers = context.replicas.inStage('reading');
+      // Looked at before the new replica is changed, and again when the snapshot is taken.
+      const wanted = await commonReport(context, readers);
+      if (isFull(context, report)) await removeForeignLayers(context, entry, wanted, report);
+      await prepareSnapshot(context, snapshot, [entry]);
       // Those on full disks give way to the new one as long as two others are left.
       await prepareSnapshot(context, snapshot, readers, Math.max(0, readers.length - 2));
       await flushMost(context);
@@ -76,6 +80,14 @@ async function join(context: VolumeContext, entry: ReplicaEntry, snapshotRequire
     if (entry.memberId === null) link.close();
     throw error;
   }
+}
+
+/** It was away while the others purged theirs, or its rebuilds have failed often: another snapshot would be refused for its layers. */
+function isFull(
+  { snapshotMaxCount }: VolumeContext,
+  { snapshotCountUsage, snapshotCountTotal }: ReplicaReport,
+): boolean {
+  return snapshotCountUsage >= snapshotMaxCount || snapshotCountTotal >= SNAPSHOT_TOTAL_MAX;
 }
 
 async function open(context: VolumeContext, entry: ReplicaEntry): ReturnType<typeof openPlain> {
@@ -102,18 +114,28 @@ export async function prepareRebuild(context: VolumeContext, address: string): P
   const [wanted, present] = await Promise.all([lookAt(source), lookAt(entry)]);
   if (!present.revisionCounterDisabled)
     await whileAnswering(context, entry, (call) => entry.client.RevisionCounterSet({ counter: 0 }, call));
-  const names = layersOf(wanted);
-  for (const name of layersOf(present)) {
-    if (!names.includes(name))
-      await whileAnswering(context, entry, (call) => entry.client.DiskRemove({ name, force: true }, call));
-  }
-  return names.flatMap((name) => {
+  await removeForeignLayers(context, entry, wanted, present);
+  return layersOf(wanted).flatMap((name) => {
     const size = Number(wanted.disks[name]?.size ?? 0);
     return [
       { from_file_name: name, to_file_name: name, actual_size: size },
       { from_file_name: `${name}.meta`, to_file_name: `${name}.meta`, actual_size: 0 },
     ];
   });
+}
+
+/** What no member has need not stay. */
+async function removeForeignLayers(
+  context: VolumeContext,
+  entry: ReplicaEntry,
+  wanted: ReplicaReport,
+  present: ReplicaReport,
+): Promise<void> {
+  const names = layersOf(wanted);
+  for (const name of layersOf(present)) {
+    if (!names.includes(name))
+      await whileAnswering(context, entry, (call) => entry.client.DiskRemove({ name, force: true }, call));
+  }
 }
 
 /** Admits a rebuilt replica: compared, synced, in the record, then RW. Already RW: success; any failure makes it ERR. */
