@@ -467,6 +467,15 @@ describe('two replicas', () => {
     expect(world.violations()).toEqual([]);
   });
 
+  it('say which snapshots only one of them has', async () => {
+    const world = await served(2);
+    const { engine } = engineOf(world);
+    await world.wait(engine.snapshot('one', {}, false));
+    const { server } = world.replica(0).process ?? {};
+    await world.wait(server?.removeDisk('volume-snap-one.img', true) ?? Promise.reject(new Error('r0 does not run')));
+    await expect(world.wait(engine.snapshot('two', {}, false))).rejects.toThrow('only some have: tcp://r0 lacks one');
+  });
+
   it('take one back that has as many layers as a replica can have, none of which the other has', async () => {
     const world = await served(2);
     world.plane.rebuilds = false;

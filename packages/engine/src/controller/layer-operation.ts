@@ -7,6 +7,7 @@
  */
 import { errorText } from '@longhorn/shared-types/grpc/rpc-error';
 import type { Replica } from '@longhorn/shared-types/generated/ptypes';
+import { snapshotNameOf } from '../client/disk-names.ts';
 import { sameChain, sameLayout, type Layout } from '../membership/layout.ts';
 import type { MembershipRecord } from '../membership/record.ts';
 import { dropMember } from './member-removal.ts';
@@ -79,7 +80,18 @@ export async function commonReport(context: VolumeContext, readers: readonly Rep
   if (!first) throw new Error('no available backend');
   if (context.keeper === null || reports.every((report) => sameChain(report.chain, first.chain))) return first;
   void completePurges(context);
-  throw new Error('the replicas purge snapshots at this moment; try again when they are done');
+  throw new Error(differenceOf(readers, reports));
+}
+
+/** One that was away when a snapshot was removed does not purge it: the way out is to remove it again. */
+function differenceOf(readers: readonly ReplicaEntry[], reports: readonly ReplicaReport[]): string {
+  const all = new Set(reports.flatMap(({ chain }) => chain));
+  const lacking = reports.flatMap(({ chain }, index) => {
+    const missing = [...all].filter((name) => !chain.includes(name)).map((name) => snapshotNameOf(name) ?? name);
+    return missing.length === 0 ? [] : [`${readers[index]?.address ?? ''} lacks ${missing.join(', ')}`];
+  });
+  const difference = lacking.length === 0 ? 'the order of their layers differs' : lacking.join('; ');
+  return `the replicas purge snapshots at this moment; try again when they are done, or remove the snapshots again that only some have: ${difference}`;
 }
 
 /**
