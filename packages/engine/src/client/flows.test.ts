@@ -380,6 +380,14 @@ describe('snapshots', () => {
     expect(world.calls).toEqual(marks);
   });
 
+  it('are not reported as removed when a replica that nobody has opened does nothing', async () => {
+    await world.start([RW, RW]);
+    setState(1, { state: 'closed' });
+    await expect(removeSnapshots(world.flow, ['a'])).rejects.toThrow(
+      /failed to mark snapshot a .*is not open; try again/,
+    );
+  });
+
   it('are purged on all replicas but failed ones; a purge that runs is skipped or refused', async () => {
     await world.start([RW, ERR, RW]);
     await purgeSnapshots(world.flow, false);

@@ -82,9 +82,11 @@ async function removeSnapshot(flow: EngineFlow, name: string): Promise<void> {
     }
   }
   for (const { address } of replicas) {
-    await withPrefix(`failed to mark snapshot ${name} as removed on ${address}`, () =>
-      replicaOf(flow, address).DiskMarkAsRemoved({ name }),
-    );
+    await withPrefix(`failed to mark snapshot ${name} as removed on ${address}`, async () => {
+      const { replica } = await replicaOf(flow, address).DiskMarkAsRemoved({ name });
+      // Success is what a process answers too that nobody has opened; it has done nothing.
+      if (replica?.state === 'closed') throw new Error('the replica is not open; try again');
+    });
     await cancelHash(flow, address, name);
   }
 }
