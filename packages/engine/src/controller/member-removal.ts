@@ -14,7 +14,7 @@ export async function dropMember(context: VolumeContext, entry: ReplicaEntry, re
     refuse(entry, reason);
     entry.memberId = null;
     if (memberId !== null) context.core.removeMember(memberId);
-  } else if (entry.stage === 'reading') {
+  } else if (entry.stage === 'reading' || entry.stage === 'leaving') {
     leave(entry, reason);
     await context.memberLock.run(() => settleMembership(context, null));
   } else if (entry.stage === 'opening') {
@@ -23,10 +23,21 @@ export async function dropMember(context: VolumeContext, entry: ReplicaEntry, re
   context.changed();
 }
 
-/** ReplicaDelete: an unknown address is already gone. */
+/**
+ * ReplicaDelete: an unknown address is already gone. A second call waits for the first: one that went on by itself could close
+ * a replica that still counts, or take away the entry of one that has been added again under this address.
+ */
 export async function removeReplica(context: VolumeContext, address: string, isFrontendUp: boolean): Promise<void> {
   const entry = context.replicas.get(address);
   if (!entry) return;
+  entry.removal ??= remove(context, entry, isFrontendUp).finally(() => {
+    entry.removal = null;
+  });
+  await entry.removal;
+}
+
+async function remove(context: VolumeContext, entry: ReplicaEntry, isFrontendUp: boolean): Promise<void> {
+  const { address } = entry;
   const others = context.replicas.inStage('reading').filter((other) => other !== entry);
   if (entry.stage === 'reading' && others.length === 0 && (isFrontendUp || context.keeper)) {
     throw new Error('cannot remove last replica if volume is up');

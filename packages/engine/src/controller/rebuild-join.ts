@@ -169,6 +169,7 @@ async function admit(context: VolumeContext, settling: DoubtSettling, entry: Rep
   await withPausedIo(context, async () => {
     if (entry.stage !== 'joining') throw new Error(entry.reason === '' ? 'it is not being rebuilt' : entry.reason);
     if (comparable) await compareAtRest(context, source, entry, differing);
+    await markRemovedLike(context, source, entry);
     if (!wanted.revisionCounterDisabled) {
       const { revisionCounter } = await lookAt(source);
       await whileAnswering(context, entry, (call) =>
@@ -187,13 +188,32 @@ function isMember(entry: ReplicaEntry): boolean {
   return entry.stage === 'reading';
 }
 
+/** A snapshot that was marked as removed after its file had been copied. */
+async function markRemovedLike(context: VolumeContext, source: ReplicaEntry, entry: ReplicaEntry): Promise<void> {
+  const [wanted, present] = await Promise.all([lookAt(source), lookAt(entry)]);
+  assertSameLayers(wanted, present);
+  for (const name of layersOf(wanted)) {
+    if (wanted.disks[name]?.removed !== true || present.disks[name]?.removed === true) continue;
+    await whileAnswering(context, entry, (call) => entry.client.DiskMarkAsRemoved({ name }, call));
+  }
+}
+
+/** The same files, on the same parents. */
 function assertSameLayers(wanted: ReplicaReport, present: ReplicaReport): void {
   const expected = layersOf(wanted).toSorted();
   const actual = layersOf(present).toSorted();
   const missing = expected.filter((name) => !actual.includes(name));
   const foreign = actual.filter((name) => !expected.includes(name));
-  if (missing.length === 0 && foreign.length === 0) return;
-  throw new Error(`it lacks the layers [${missing.join(' ')}] and has foreign ones [${foreign.join(' ')}]`);
+  if (missing.length > 0 || foreign.length > 0)
+    throw new Error(`it lacks the layers [${missing.join(' ')}] and has foreign ones [${foreign.join(' ')}]`);
+  const differing = expected.filter((name) => parentOf(wanted, name) !== parentOf(present, name));
+  if (parentOf(wanted, wanted.head) !== parentOf(present, present.head)) differing.push(present.head);
+  if (differing.length > 0) throw new Error(`its layers [${differing.join(' ')}] have other parents`);
+}
+
+function parentOf({ disks, backingFile }: ReplicaReport, name: string): string {
+  const parent = disks[name]?.parent ?? '';
+  return parent === backingFile ? '' : parent;
 }
 
 function layersOf(report: ReplicaReport): string[] {

@@ -18,6 +18,7 @@ export function newEntry(context: VolumeContext, address: string, instanceName =
     reason: '',
     memberId: null,
     report: null,
+    removal: null,
   };
 }
 

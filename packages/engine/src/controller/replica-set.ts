@@ -23,6 +23,8 @@ export interface ReplicaEntry {
   /** its connection in the core; null without one */
   memberId: MemberId | null;
   report: ReplicaReport | null;
+  /** its removal while it is under way */
+  removal: Promise<void> | null;
 }
 
 export const MODE_WO = 'WO';

@@ -56,6 +56,8 @@ export class OpenReplica {
   private readonly kept = new Map<string, number>();
   /** what was made for the next snapshot; null: nothing */
   prepared: PreparedSnapshot | null = null;
+  /** a rebuild brings files in: until they are read, what is known of the layers here is not what their files say */
+  isBeingFilled = false;
   /** why the replica is of no use any more; null while it is sound */
   fault: string | null = null;
 
@@ -96,7 +98,8 @@ export class OpenReplica {
   /** Whether an unmap may free what a layer below the head holds. */
   readonly isRemovable = (name: string): boolean => {
     const disk = this.disks.get(name);
-    if (disk === undefined || !disk.isRemoved || this.busy.has(name) || this.isKept(name)) return false;
+    if (disk === undefined || !disk.isRemoved || this.isBeingFilled || this.busy.has(name) || this.isKept(name))
+      return false;
     return childrenOf(this.disks, name).length === 1;
   };
 

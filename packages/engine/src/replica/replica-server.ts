@@ -532,6 +532,7 @@ export class ReplicaServer {
     return this.change(async (replica) => {
       await dropPrepared(replica);
       await reloadReplica(replica, replica.meta);
+      replica.isBeingFilled = false;
     }, true);
   }
 
@@ -544,7 +545,10 @@ export class ReplicaServer {
   }
 
   markRemoved(name: string): Promise<void> {
-    return this.change((replica) => markRemoved(replica, name));
+    return this.change((replica) => {
+      if (replica.isBeingFilled) throw new Error(`cannot mark ${name} as removed: the replica is being rebuilt`);
+      return markRemoved(replica, name);
+    });
   }
 
   prepareRemove(name: string): Promise<RemoveAction[]> {
@@ -574,6 +578,7 @@ export class ReplicaServer {
       const isAllowed = isRebuilding ? status === 'open' || status === 'dirty' : status === 'rebuilding';
       if (!isAllowed || replica === null) throw new Error(`cannot set rebuilding=${isRebuilding} from state ${status}`);
       await replica.writeMeta({ ...replica.meta, isRebuilding, isDirty: true });
+      replica.isBeingFilled = isRebuilding;
     });
   }
 
@@ -597,7 +602,8 @@ export class ReplicaServer {
   private markChainRemoved(): Promise<void> {
     return this.serial(async () => {
       const replica = this.io.open;
-      if (replica === null) return;
+      // The end of a rebuild marks what the others have marked meanwhile.
+      if (replica === null || replica.isBeingFilled) return;
       for (const name of replica.chainBelowHead()) {
         if (childrenOf(replica.disks, name).length > 1) return;
         await markRemoved(replica, name);
