@@ -2,7 +2,9 @@
  * Seeded bad input for what a replica parses: frames of the data connection, gRPC messages, the files of its folder. It goes on or
  * refuses in words, takes no memory for what is only claimed, and touches no file outside of its folder.
  */
+import { once } from 'node:events';
 import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { Client, credentials, type ServiceError } from '@grpc/grpc-js';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -18,12 +20,16 @@ import {
   FRAME_UNMAP,
   FRAME_WRITE,
 } from '../src/protocol/replica-frame.ts';
+import { FULL_SPEED } from '../src/sync/rebuild-control.ts';
+import { startReceiver } from '../src/sync/receiver.ts';
+import { FRAME_WRITTEN, STREAM_PATH, STREAM_UPGRADE } from '../src/sync/window-stream.ts';
 import { DataClient, frame } from './data-client.ts';
 import { FUZZ_MS, forSeeds, spoiled, type Pick } from './fuzz-seeds.ts';
-import { startTestReplica, volumeOf } from './replica-fixture.ts';
+import { startTestReplica, TestClock, volumeOf } from './replica-fixture.ts';
 import { startReplicaIn } from './replica-process.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
+const HOST = '127.0.0.1';
 const MIB = 1 << 20;
 const SIZE = 4 * MIB;
 /** Growth of buffers that is no leak and no claim taken at its word. */
@@ -174,6 +180,80 @@ function answerOf(client: Client | null, rpc: string, message: Buffer): Promise<
       else reject(new Error(`${rpc}: ${error.details}`));
     });
   });
+}
+
+it(
+  'windows: a stream of them is written or refused, and the receiver goes on',
+  { timeout: 60_000 + FUZZ_MS },
+  async () => {
+    outside = seenOutside();
+    const files = await openNodeFolder(path);
+    const options = { folder: files, name: 'a.img', clock: new TestClock(), pace: FULL_SPEED, log: () => undefined };
+    const noted = { onBytes: () => undefined, onWritten: () => undefined };
+    const { receiver, port } = await startReceiver({ ...options, ...noted }, HOST, { first: 0, count: 1, last: 0 });
+    try {
+      const opened = await fetch(`http://${HOST}:${port}/v1-ssync/open?begin=0&end=${SIZE}&directIO=true`);
+      expect(opened.status).toBe(200);
+      await forSeeds(40, async (pick) => {
+        const stream = await windowConnection(port);
+        const ended = once(stream, 'close');
+        for (let count = 1 + pick(4); count > 0; count--) stream.write(someWindow(pick));
+        stream.end();
+        // Whatever it answers: to a window that is cut short nothing.
+        stream.resume();
+        await ended;
+        expect(statSync(join(path, 'a.img')).size).toBe(SIZE);
+      });
+      const stream = await windowConnection(port);
+      const sound = Buffer.alloc(MIB, 'w');
+      stream.write(Buffer.concat([windowFrame(0, MIB, 12 + MIB), windowForm([[0, MIB]]), sound]));
+      expect(await once(stream, 'data')).toEqual([Buffer.of(FRAME_WRITTEN)]);
+      stream.destroy();
+      expect(readFileSync(join(path, 'a.img')).subarray(0, MIB).equals(sound)).toBe(true);
+    } finally {
+      await receiver.stop();
+    }
+    expect(seenOutside()).toEqual(outside);
+  },
+);
+
+async function windowConnection(port: number): Promise<Socket> {
+  const socket = connect({ host: HOST, port });
+  // A receiver that has refused what came may cut the rest off.
+  socket.on('error', () => undefined);
+  const upgrade = `Connection: Upgrade\r\nUpgrade: ${STREAM_UPGRADE}\r\n\r\n`;
+  socket.write(`GET /v1-ssync/${STREAM_PATH} HTTP/1.1\r\nHost: x\r\n${upgrade}`);
+  await once(socket, 'data');
+  return socket;
+}
+
+function windowFrame(begin: number, span: number, length: number): Buffer {
+  const head = Buffer.alloc(16);
+  head.writeBigUInt64LE(BigInt(begin), 0);
+  head.writeUInt32LE(span, 8);
+  head.writeUInt32LE(length, 12);
+  return head;
+}
+
+function windowForm(ranges: readonly (readonly [number, number])[]): Buffer {
+  const form = Buffer.alloc(4 + ranges.length * 8);
+  form.writeUInt32LE(ranges.length, 0);
+  for (const [i, [start, length]] of ranges.entries()) {
+    form.writeUInt32LE(start, 4 + i * 8);
+    form.writeUInt32LE(length, 8 + i * 8);
+  }
+  return form;
+}
+
+/** Sound but for what is changed in its head and in its list of ranges. */
+function someWindow(pick: Pick): Buffer {
+  const ranges: [number, number][] = [];
+  for (let start = 0; start < 512 << 10; start += (1 + pick(40)) * 4096) ranges.push([start, 4096]);
+  const form = windowForm(ranges);
+  const data = Buffer.alloc(ranges.length * 4096, 'f');
+  const head = windowFrame(pick(8) * (512 << 10), 512 << 10, form.length + data.length);
+  const isHeadSpoiled = pick(3) === 0;
+  return Buffer.concat([isHeadSpoiled ? spoiled(head, pick) : head, isHeadSpoiled ? form : spoiled(form, pick), data]);
 }
 
 it('files: a replica opens or says what is wrong, and stays in its folder', { timeout: 60_000 + FUZZ_MS }, async () => {

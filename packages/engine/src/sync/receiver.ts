@@ -8,6 +8,7 @@
  */
 import { createHash, webcrypto } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { errnoCode, replaceFile, type DataFile, type Folder } from '../io/disk.ts';
 import type { ReplicaClock } from '../io/replica-clock.ts';
 import { SerialQueue } from '../io/serial-queue.ts';
@@ -21,13 +22,26 @@ import {
 import { CHECKSUM_SUFFIX, META_SUFFIX } from '../replica/snapshot-chain.ts';
 import { changeTimeText, validChecksum, writeChecksum } from './checksum-file.ts';
 import type { Pace } from './rebuild-control.ts';
-import { blockSums, fileSource, readWindow, windowBuffer, writeWindow, type WindowBuffer } from './window.ts';
+import { WindowIntake } from './window-intake.ts';
+import { STREAM_PATH, STREAM_UPGRADE } from './window-stream.ts';
+import {
+  blockSums,
+  fileSource,
+  readWindow,
+  WINDOW_BYTES_MAX,
+  windowBuffer,
+  writeWindow,
+  type WindowBuffer,
+} from './window.ts';
 
 export const SSYNC_PATH = '/v1-ssync/';
 /** header of the answer to `open`: what this receiver can do beyond upstream's, words with spaces between them */
 export const SSYNC_FEATURES = 'x-longhorn-ssync';
 export const FEATURE_WINDOW = 'window';
 export const FEATURE_DIFFERENCE = 'difference';
+export const FEATURE_STREAM = 'stream';
+/** Windows of a stream that are held: one comes in while another one is written. */
+const STREAM_WINDOWS = 3;
 /** Between two signs of life while a request is held back. */
 const SIGN_OF_LIFE_MS = 1000;
 /** A range that one `getChecksum` or `writeData` may name. */
@@ -66,12 +80,15 @@ function integer(url: URL, name: string): number {
 }
 
 function range(url: URL, sizeBytes: number, bytesMax: number): { begin: number; end: number } {
-  const begin = integer(url, 'begin');
-  const end = integer(url, 'end');
+  const place = { begin: integer(url, 'begin'), end: integer(url, 'end') };
+  checkRange(place, sizeBytes, bytesMax);
+  return place;
+}
+
+function checkRange({ begin, end }: { begin: number; end: number }, sizeBytes: number, bytesMax: number): void {
   if (end < begin || end > sizeBytes || end - begin > bytesMax) {
     throw new RequestError(500, `begin ${begin}, end ${end}: not a range of a file of ${sizeBytes} bytes`);
   }
-  return { begin, end };
 }
 
 /** Reads a body into `into`; returns its length. */
@@ -116,6 +133,7 @@ export class Receiver {
   private readonly options: ReceiverOptions;
   private readonly server: Server;
   private readonly spare: WindowBuffer[] = [];
+  private readonly streams = new Set<WindowIntake>();
   private readonly existedBefore: Promise<boolean>;
   private target: Promise<Target> | null = null;
   private isComplete = false;
@@ -131,6 +149,7 @@ export class Receiver {
     this.existedBefore.catch(() => undefined);
     this.server = createServer((request, response) => this.handle(request, response));
     this.server.keepAliveTimeout = 60_000;
+    this.server.on('upgrade', (request, socket, first) => this.upgrade(request, socket as Socket, first));
     this.cancelIdle = this.armIdle();
     this.done = new Promise((resolve) => {
       this.server.once('close', () => resolve(this.isComplete));
@@ -157,6 +176,9 @@ export class Receiver {
     this.cancelIdle();
     this.server.close();
     this.server.closeAllConnections();
+    const streams = [...this.streams];
+    for (const stream of streams) stream.end();
+    await Promise.all(streams.map(({ done }) => done));
     await this.closeTarget();
   }
 
@@ -176,18 +198,45 @@ export class Receiver {
   }
 
   private handle(request: IncomingMessage, response: ServerResponse): void {
-    this.running++;
-    this.route(request, response)
-      .catch((error: unknown) => {
+    void this.busy(() =>
+      this.route(request, response).catch((error: unknown) => {
         const status = error instanceof RequestError ? error.status : 500;
         if (!response.headersSent) response.writeHead(status, { 'content-type': 'text/plain' });
         response.end(error instanceof Error ? error.message : String(error));
-      })
-      .finally(() => {
-        this.running--;
-        this.cancelIdle();
-        if (!this.isComplete) this.cancelIdle = this.armIdle();
-      });
+      }),
+    );
+  }
+
+  /** Meanwhile and for a time after it the receiver does not end for want of requests. */
+  private async busy(work: () => Promise<void>): Promise<void> {
+    this.running++;
+    try {
+      await work();
+    } finally {
+      this.running--;
+      this.cancelIdle();
+      if (!this.isComplete) this.cancelIdle = this.armIdle();
+    }
+  }
+
+  private upgrade({ url = '', headers }: IncomingMessage, socket: Socket, first: Buffer): void {
+    if (url !== `${SSYNC_PATH}${STREAM_PATH}` || headers.upgrade !== STREAM_UPGRADE || first.length > 0) {
+      socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
+      return;
+    }
+    const stream = new WindowIntake(socket, {
+      clock: this.options.clock,
+      buffers: Array.from({ length: STREAM_WINDOWS }, () => Buffer.allocUnsafeSlow(WINDOW_BYTES_MAX)),
+      aliveMs: SIGN_OF_LIFE_MS,
+      write: (form, begin, end) =>
+        this.busy(async () => {
+          const { pace } = this.options;
+          await pace.whenGoing();
+          await pace.take(await this.takeWindow(form, { begin, end }, false));
+        }),
+    });
+    this.streams.add(stream);
+    void stream.done.then(() => this.streams.delete(stream));
   }
 
   private async route(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -199,7 +248,7 @@ export class Receiver {
     };
     switch (`${request.method} ${operation}`) {
       case 'GET open':
-        response.setHeader(SSYNC_FEATURES, `${FEATURE_WINDOW} ${FEATURE_DIFFERENCE}`);
+        response.setHeader(SSYNC_FEATURES, `${FEATURE_WINDOW} ${FEATURE_DIFFERENCE} ${FEATURE_STREAM}`);
         return json((await this.open(url)).holdsData);
       case 'GET getRecordedMetadata':
         return this.recordedMetadata(response);
@@ -351,21 +400,30 @@ export class Receiver {
     return length;
   }
 
-  private async window(url: URL, request: IncomingMessage): Promise<number> {
-    const target = await this.opened();
-    const { begin, end } = range(url, target.sizeBytes, COPY_PIECE_BYTES);
-    const { file } = target;
-    if (file === null) throw new RequestError(500, `${this.options.name} is not sent in windows`);
+  private window(url: URL, request: IncomingMessage): Promise<number> {
+    const place = { begin: integer(url, 'begin'), end: integer(url, 'end') };
     return this.withBuffer(async (buffer) => {
-      const length = await readBody(request, buffer.bytes);
-      const isDifference = url.searchParams.get('keep') === 'true';
-      const keepsRest = isDifference || !target.holdsData;
-      const written = await this.writes.run(() => writeWindow(file, buffer.bytes, length, begin, end, keepsRest));
-      if (!target.holdsData) this.options.onBytes(written);
-      if (target.existed && !isDifference) this.windowsChanged++;
-      await this.noteWritten(target, written);
-      return written;
+      const form = buffer.bytes.subarray(0, await readBody(request, buffer.bytes));
+      return this.takeWindow(form, place, url.searchParams.get('keep') === 'true');
     });
+  }
+
+  /** Writes a window, or what differs of it; returns the bytes of data. */
+  private async takeWindow(
+    form: Buffer,
+    place: { begin: number; end: number },
+    isDifference: boolean,
+  ): Promise<number> {
+    const target = await this.opened();
+    const { file, holdsData, existed, sizeBytes } = target;
+    checkRange(place, sizeBytes, COPY_PIECE_BYTES);
+    if (file === null) throw new RequestError(500, `${this.options.name} is not sent in windows`);
+    const keepsRest = isDifference || !holdsData;
+    const written = await this.writes.run(() => writeWindow(file, form, place.begin, place.end, keepsRest));
+    if (!holdsData) this.options.onBytes(written);
+    if (existed && !isDifference) this.windowsChanged++;
+    await this.noteWritten(target, written);
+    return written;
   }
 
   private async withBuffer<T>(work: (buffer: WindowBuffer) => Promise<T>): Promise<T> {

@@ -15,7 +15,8 @@ import {
 } from '../limits.ts';
 import { IMAGE_SUFFIX, META_SUFFIX } from '../replica/snapshot-chain.ts';
 import { changeTimeText, readChecksum, type ChecksumRecord } from './checksum-file.ts';
-import { FEATURE_DIFFERENCE, FEATURE_WINDOW, SSYNC_FEATURES, SSYNC_PATH } from './receiver.ts';
+import { FEATURE_DIFFERENCE, FEATURE_STREAM, FEATURE_WINDOW, SSYNC_FEATURES, SSYNC_PATH } from './receiver.ts';
+import { STREAM_PATH, WindowStream } from './window-stream.ts';
 import {
   blockRanges,
   blockSums,
@@ -106,6 +107,12 @@ class Peer {
         waitedMs += RECEIVER_RETRY_MS;
       }
     }
+  }
+
+  /** A connection for windows alone. */
+  stream(): Promise<WindowStream> {
+    const { host, port, requestTimeoutMs } = this.options;
+    return WindowStream.open({ host, port, path: `${SSYNC_PATH}${STREAM_PATH}`, timeoutMs: requestTimeoutMs });
   }
 
   end(): void {
@@ -223,6 +230,20 @@ async function sendDifference(peer: Peer, piece: Piece, window: Buffer): Promise
   return true;
 }
 
+/** Windows to a target that has nothing: what is a hole is one there. */
+async function streamWindows(peer: Peer, source: WindowSource, workers: number): Promise<void> {
+  const stream = await peer.stream();
+  try {
+    await inFlight(windows(source), workers, async ({ begin, end, isHole }, buffer) => {
+      if (isHole) return;
+      const { length } = await readWindow(source, buffer, begin, end);
+      await stream.send(begin, end, buffer.bytes.subarray(0, length));
+    });
+  } finally {
+    stream.end();
+  }
+}
+
 async function sendInterval(
   peer: Peer,
   source: WindowSource,
@@ -251,9 +272,10 @@ async function sendContent(peer: Peer, source: WindowSource, isDirect: boolean):
   const existed = JSON.parse(answer.body) === true;
   const features = String(answer.headers[SSYNC_FEATURES] ?? '').split(' ');
   const hasWindows = isDirect && features.includes(FEATURE_WINDOW);
+  const workers = source.sizeBytes <= COPY_PIECE_BYTES ? 1 : COPY_PIECES_IN_FLIGHT;
+  if (hasWindows && !existed && features.includes(FEATURE_STREAM)) return streamWindows(peer, source, workers);
   const target = { existed, takesDifferences: features.includes(FEATURE_DIFFERENCE) };
   const send = hasWindows ? sendWindow : sendInterval;
-  const workers = source.sizeBytes <= COPY_PIECE_BYTES ? 1 : COPY_PIECES_IN_FLIGHT;
   await inFlight(hasWindows ? windows(source) : intervals(source), workers, (piece, buffer) =>
     send(peer, source, piece, buffer, target),
   );

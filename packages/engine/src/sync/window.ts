@@ -200,11 +200,11 @@ function windowOf(bytes: Buffer, begin: number, ranges: readonly DataRange[]): B
 export async function writeWindow(
   file: DataFile,
   bytes: Buffer,
-  length: number,
   begin: number,
   end: number,
   keepsRest: boolean,
 ): Promise<number> {
+  const { length } = bytes;
   const count = length >= 4 ? bytes.readUInt32LE(0) : COPY_RANGES_MAX + 1;
   if (count > COPY_RANGES_MAX || length < 4 + count * 8) throw new Error('window: wrong number of ranges');
   let at = 4 + count * 8;
