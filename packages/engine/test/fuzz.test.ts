@@ -4,7 +4,6 @@
  */
 import { once } from 'node:events';
 import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { Client, credentials, type ServiceError } from '@grpc/grpc-js';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -21,13 +20,14 @@ import {
   FRAME_WRITE,
 } from '../src/protocol/replica-frame.ts';
 import { FULL_SPEED } from '../src/sync/rebuild-control.ts';
-import { startReceiver } from '../src/sync/receiver.ts';
-import { FRAME_WRITTEN, STREAM_PATH, STREAM_UPGRADE } from '../src/sync/window-stream.ts';
+import { SSYNC_PATH, startReceiver } from '../src/sync/receiver.ts';
+import { FRAME_WRITTEN, STREAM_PATH } from '../src/sync/window-stream.ts';
 import { DataClient, frame } from './data-client.ts';
 import { FUZZ_MS, forSeeds, spoiled, type Pick } from './fuzz-seeds.ts';
 import { startTestReplica, TestClock, volumeOf } from './replica-fixture.ts';
 import { startReplicaIn } from './replica-process.ts';
 import { temporaryFolder } from './temporary-folder.ts';
+import { windowConnection, windowFrame } from './window-connection.ts';
 
 const HOST = '127.0.0.1';
 const MIB = 1 << 20;
@@ -192,10 +192,10 @@ it(
     const noted = { onBytes: () => undefined, onWritten: () => undefined };
     const { receiver, port } = await startReceiver({ ...options, ...noted }, HOST, { first: 0, count: 1, last: 0 });
     try {
-      const opened = await fetch(`http://${HOST}:${port}/v1-ssync/open?begin=0&end=${SIZE}&directIO=true`);
+      const opened = await fetch(`http://${HOST}:${port}${SSYNC_PATH}open?begin=0&end=${SIZE}&directIO=true`);
       expect(opened.status).toBe(200);
       await forSeeds(40, async (pick) => {
-        const stream = await windowConnection(port);
+        const stream = await windowConnection(port, `${SSYNC_PATH}${STREAM_PATH}`);
         const ended = once(stream, 'close');
         for (let count = 1 + pick(4); count > 0; count--) stream.write(someWindow(pick));
         stream.end();
@@ -204,7 +204,7 @@ it(
         await ended;
         expect(statSync(join(path, 'a.img')).size).toBe(SIZE);
       });
-      const stream = await windowConnection(port);
+      const stream = await windowConnection(port, `${SSYNC_PATH}${STREAM_PATH}`);
       const sound = Buffer.alloc(MIB, 'w');
       stream.write(Buffer.concat([windowFrame(0, MIB, 12 + MIB), windowForm([[0, MIB]]), sound]));
       expect(await once(stream, 'data')).toEqual([Buffer.of(FRAME_WRITTEN)]);
@@ -216,24 +216,6 @@ it(
     expect(seenOutside()).toEqual(outside);
   },
 );
-
-async function windowConnection(port: number): Promise<Socket> {
-  const socket = connect({ host: HOST, port });
-  // A receiver that has refused what came may cut the rest off.
-  socket.on('error', () => undefined);
-  const upgrade = `Connection: Upgrade\r\nUpgrade: ${STREAM_UPGRADE}\r\n\r\n`;
-  socket.write(`GET /v1-ssync/${STREAM_PATH} HTTP/1.1\r\nHost: x\r\n${upgrade}`);
-  await once(socket, 'data');
-  return socket;
-}
-
-function windowFrame(begin: number, span: number, length: number): Buffer {
-  const head = Buffer.alloc(16);
-  head.writeBigUInt64LE(BigInt(begin), 0);
-  head.writeUInt32LE(span, 8);
-  head.writeUInt32LE(length, 12);
-  return head;
-}
 
 function windowForm(ranges: readonly (readonly [number, number])[]): Buffer {
   const form = Buffer.alloc(4 + ranges.length * 8);

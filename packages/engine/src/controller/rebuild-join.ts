@@ -169,12 +169,12 @@ async function admit(context: VolumeContext, settling: DoubtSettling, entry: Rep
   await withPausedIo(context, async () => {
     if (entry.stage !== 'joining') throw new Error(entry.reason === '' ? 'it is not being rebuilt' : entry.reason);
     if (comparable) await compareAtRest(context, source, entry, differing);
-    await markRemovedLike(context, source, entry);
-    if (!wanted.revisionCounterDisabled) {
-      const { revisionCounter } = await lookAt(source);
-      await whileAnswering(context, entry, (call) =>
-        entry.client.RevisionCounterSet({ counter: revisionCounter }, call),
-      );
+    const [final, own] = await Promise.all([lookAt(source), lookAt(entry)]);
+    assertSameLayers(final, own);
+    await markRemovedLike(context, entry, final, own);
+    if (!final.revisionCounterDisabled) {
+      const request = { counter: final.revisionCounter };
+      await whileAnswering(context, entry, (call) => entry.client.RevisionCounterSet(request, call));
     }
     // What reached it since the flush above must be on stable storage before a record counts on it.
     if (present.knowsEpochs) await whileAnswering(context, entry, (call) => entry.client.ReplicaSync({}, call));
@@ -189,9 +189,12 @@ function isMember(entry: ReplicaEntry): boolean {
 }
 
 /** A snapshot that was marked as removed after its file had been copied. */
-async function markRemovedLike(context: VolumeContext, source: ReplicaEntry, entry: ReplicaEntry): Promise<void> {
-  const [wanted, present] = await Promise.all([lookAt(source), lookAt(entry)]);
-  assertSameLayers(wanted, present);
+async function markRemovedLike(
+  context: VolumeContext,
+  entry: ReplicaEntry,
+  wanted: ReplicaReport,
+  present: ReplicaReport,
+): Promise<void> {
   for (const name of layersOf(wanted)) {
     if (wanted.disks[name]?.removed !== true || present.disks[name]?.removed === true) continue;
     await whileAnswering(context, entry, (call) => entry.client.DiskMarkAsRemoved({ name }, call));
@@ -206,14 +209,10 @@ function assertSameLayers(wanted: ReplicaReport, present: ReplicaReport): void {
   const foreign = actual.filter((name) => !expected.includes(name));
   if (missing.length > 0 || foreign.length > 0)
     throw new Error(`it lacks the layers [${missing.join(' ')}] and has foreign ones [${foreign.join(' ')}]`);
-  const differing = expected.filter((name) => parentOf(wanted, name) !== parentOf(present, name));
-  if (parentOf(wanted, wanted.head) !== parentOf(present, present.head)) differing.push(present.head);
+  const isMoved = (name: string, own: string): boolean => wanted.disks[name]?.parent !== present.disks[own]?.parent;
+  const differing = expected.filter((name) => isMoved(name, name));
+  if (isMoved(wanted.head, present.head)) differing.push(present.head);
   if (differing.length > 0) throw new Error(`its layers [${differing.join(' ')}] have other parents`);
-}
-
-function parentOf({ disks, backingFile }: ReplicaReport, name: string): string {
-  const parent = disks[name]?.parent ?? '';
-  return parent === backingFile ? '' : parent;
 }
 
 function layersOf(report: ReplicaReport): string[] {

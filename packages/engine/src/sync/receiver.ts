@@ -22,6 +22,7 @@ import {
 import { CHECKSUM_SUFFIX, META_SUFFIX } from '../replica/snapshot-chain.ts';
 import { changeTimeText, validChecksum, writeChecksum } from './checksum-file.ts';
 import type { Pace } from './rebuild-control.ts';
+import { withSignsOfLife } from './sign-of-life.ts';
 import { WindowIntake } from './window-intake.ts';
 import { STREAM_PATH, STREAM_UPGRADE } from './window-stream.ts';
 import {
@@ -42,8 +43,6 @@ export const FEATURE_DIFFERENCE = 'difference';
 export const FEATURE_STREAM = 'stream';
 /** Windows of a stream that are held: one comes in while another one is written. */
 const STREAM_WINDOWS = 3;
-/** Between two signs of life while a request is held back. */
-const SIGN_OF_LIFE_MS = 1000;
 /** A range that one `getChecksum` or `writeData` may name. */
 const RANGE_BYTES_MAX = 4 * COPY_PIECE_BYTES;
 
@@ -79,13 +78,22 @@ function integer(url: URL, name: string): number {
   return value;
 }
 
-function range(url: URL, sizeBytes: number, bytesMax: number): { begin: number; end: number } {
-  const place = { begin: integer(url, 'begin'), end: integer(url, 'end') };
+interface Place {
+  readonly begin: number;
+  readonly end: number;
+}
+
+function placeOf(url: URL): Place {
+  return { begin: integer(url, 'begin'), end: integer(url, 'end') };
+}
+
+function range(url: URL, sizeBytes: number, bytesMax: number): Place {
+  const place = placeOf(url);
   checkRange(place, sizeBytes, bytesMax);
   return place;
 }
 
-function checkRange({ begin, end }: { begin: number; end: number }, sizeBytes: number, bytesMax: number): void {
+function checkRange({ begin, end }: Place, sizeBytes: number, bytesMax: number): void {
   if (end < begin || end > sizeBytes || end - begin > bytesMax) {
     throw new RequestError(500, `begin ${begin}, end ${end}: not a range of a file of ${sizeBytes} bytes`);
   }
@@ -227,13 +235,7 @@ export class Receiver {
     const stream = new WindowIntake(socket, {
       clock: this.options.clock,
       buffers: Array.from({ length: STREAM_WINDOWS }, () => Buffer.allocUnsafeSlow(WINDOW_BYTES_MAX)),
-      aliveMs: SIGN_OF_LIFE_MS,
-      write: (form, begin, end) =>
-        this.busy(async () => {
-          const { pace } = this.options;
-          await pace.whenGoing();
-          await pace.take(await this.takeWindow(form, { begin, end }, false));
-        }),
+      write: (form, begin, end) => this.busy(() => this.paced(() => this.takeWindow(form, { begin, end }, false))),
     });
     this.streams.add(stream);
     void stream.done.then(() => this.streams.delete(stream));
@@ -265,14 +267,10 @@ export class Receiver {
         await this.keptAlive(response, () => this.options.pace.whenGoing());
         return json(await this.blockChecksums(url));
       case 'POST writeData':
-        await this.options.pace.whenGoing();
-        await this.options.pace.take(await this.writeData(url, request));
+        await this.paced(() => this.writeData(url, request));
         return json(null);
       case 'POST window':
-        await this.keptAlive(response, async () => {
-          await this.options.pace.whenGoing();
-          await this.options.pace.take(await this.window(url, request));
-        });
+        await this.keptAlive(response, () => this.paced(() => this.window(url, request)));
         return json(null);
       case 'POST close':
         await this.finish(url);
@@ -283,21 +281,15 @@ export class Receiver {
     }
   }
 
-  /** Tells our sender, which waits only so long for a sign of life, every second that the work goes on. */
-  private async keptAlive(response: ServerResponse, work: () => Promise<void>): Promise<void> {
-    let cancel = (): void => undefined;
-    const arm = (): void => {
-      cancel = this.options.clock.after(SIGN_OF_LIFE_MS, () => {
-        response.writeProcessing();
-        arm();
-      });
-    };
-    arm();
-    try {
-      await work();
-    } finally {
-      cancel();
-    }
+  private keptAlive(response: ServerResponse, work: () => Promise<void>): Promise<void> {
+    return withSignsOfLife(this.options.clock, () => response.writeProcessing(), work);
+  }
+
+  /** Does what brings data, which it returns the bytes of, no faster than rebuilds may be. */
+  private async paced(work: () => Promise<number>): Promise<void> {
+    const { pace } = this.options;
+    await pace.whenGoing();
+    await pace.take(await work());
   }
 
   private opened(): Promise<Target> {
@@ -401,7 +393,7 @@ export class Receiver {
   }
 
   private window(url: URL, request: IncomingMessage): Promise<number> {
-    const place = { begin: integer(url, 'begin'), end: integer(url, 'end') };
+    const place = placeOf(url);
     return this.withBuffer(async (buffer) => {
       const form = buffer.bytes.subarray(0, await readBody(request, buffer.bytes));
       return this.takeWindow(form, place, url.searchParams.get('keep') === 'true');
@@ -409,11 +401,7 @@ export class Receiver {
   }
 
   /** Writes a window, or what differs of it; returns the bytes of data. */
-  private async takeWindow(
-    form: Buffer,
-    place: { begin: number; end: number },
-    isDifference: boolean,
-  ): Promise<number> {
+  private async takeWindow(form: Buffer, place: Place, isDifference: boolean): Promise<number> {
     const target = await this.opened();
     const { file, holdsData, existed, sizeBytes } = target;
     checkRange(place, sizeBytes, COPY_PIECE_BYTES);

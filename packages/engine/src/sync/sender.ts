@@ -16,7 +16,7 @@ import {
 import { IMAGE_SUFFIX, META_SUFFIX } from '../replica/snapshot-chain.ts';
 import { changeTimeText, readChecksum, type ChecksumRecord } from './checksum-file.ts';
 import { FEATURE_DIFFERENCE, FEATURE_STREAM, FEATURE_WINDOW, SSYNC_FEATURES, SSYNC_PATH } from './receiver.ts';
-import { STREAM_PATH, WindowStream } from './window-stream.ts';
+import { silenceOf, STREAM_PATH, WindowStream } from './window-stream.ts';
 import {
   blockRanges,
   blockSums,
@@ -77,10 +77,8 @@ class Peer {
         },
       );
       sent.on('error', reject);
-      if (requestTimeoutMs > 0) {
-        const timeout = `no answer from ${host}:${port} within ${requestTimeoutMs} ms`;
-        sent.setTimeout(requestTimeoutMs, () => sent.destroy(new Error(timeout)));
-      }
+      if (requestTimeoutMs > 0)
+        sent.setTimeout(requestTimeoutMs, () => sent.destroy(silenceOf({ host, port }, requestTimeoutMs)));
       sent.end(body ?? undefined);
     });
   }

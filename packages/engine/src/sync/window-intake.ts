@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import { adoptSocket } from '../io/node/adopt-socket.ts';
 import type { ReplicaClock } from '../io/replica-clock.ts';
+import { withSignsOfLife } from './sign-of-life.ts';
 import {
   decodeHead,
   FRAME_ALIVE,
@@ -17,8 +18,6 @@ export interface IntakeOptions {
   readonly clock: ReplicaClock;
   /** one for each window that is held, that which comes in and those that wait to be written; as large as a window can be */
   readonly buffers: readonly Buffer[];
-  /** how often the sender hears of a window that takes long */
-  readonly aliveMs: number;
   /** Writes a window. @throws when it is none, or not of this file */
   readonly write: (form: Buffer, begin: number, end: number) => Promise<void>;
 }
@@ -95,21 +94,13 @@ export class WindowIntake {
 
   private async written(form: Buffer, { begin, end }: FrameHead, buffer: Buffer): Promise<void> {
     if (this.isOver) return;
-    let cancel = (): void => undefined;
-    const tell = (): void => {
-      cancel = this.options.clock.after(this.options.aliveMs, () => {
-        this.socket.write(Buffer.of(FRAME_ALIVE));
-        tell();
-      });
-    };
-    tell();
+    const { clock, write } = this.options;
+    const tell = (): void => void this.socket.write(Buffer.of(FRAME_ALIVE));
     try {
-      await this.options.write(form, begin, end);
+      await withSignsOfLife(clock, tell, () => write(form, begin, end));
       this.socket.write(Buffer.of(FRAME_WRITTEN));
     } catch (error) {
       this.refuse(error instanceof Error ? error.message : String(error));
-    } finally {
-      cancel();
     }
     this.free.push(buffer);
     // Where it had to wait for a buffer.

@@ -1,13 +1,15 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import { connect, type AddressInfo, type Socket } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { TestClock } from '../../test/replica-fixture.ts';
 import { seededRandom } from '../../test/seeded-random.ts';
+import { windowConnection, windowFrame } from '../../test/window-connection.ts';
 import { WindowIntake, type IntakeOptions } from './window-intake.ts';
-import { FRAME_ALIVE, FRAME_WRITTEN, STREAM_UPGRADE, WindowStream } from './window-stream.ts';
+import { FRAME_ALIVE, FRAME_WRITTEN, WindowStream } from './window-stream.ts';
 
 const HOST = '127.0.0.1';
+const PATH = '/windows';
 const BUFFER_BYTES = 256 << 10;
 const BUFFERS = 3;
 const TIMEOUT_MS = 60_000;
@@ -33,7 +35,7 @@ beforeEach(async () => {
   server = createServer();
   server.on('upgrade', (_request, socket) => {
     const buffers = Array.from({ length: BUFFERS }, () => Buffer.alloc(BUFFER_BYTES));
-    const options = { clock, buffers, aliveMs: 1000, write: (...window: Parameters<typeof write>) => write(...window) };
+    const options = { clock, buffers, write: (...window: Parameters<typeof write>) => write(...window) };
     intakes.push(new WindowIntake(socket as Socket, options));
   });
   server.listen(0, HOST);
@@ -48,22 +50,11 @@ afterEach(async () => {
 
 const port = (): number => (server.address() as AddressInfo).port;
 const open = (timeoutMs = TIMEOUT_MS): Promise<WindowStream> =>
-  WindowStream.open({ host: HOST, port: port(), path: '/windows', timeoutMs });
+  WindowStream.open({ host: HOST, port: port(), path: PATH, timeoutMs });
 
-/** What a sender of our own making has, behind the answer to its request. */
-async function rawConnection(): Promise<Socket> {
-  const socket = connect({ host: HOST, port: port() });
-  socket.write(`GET /windows HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: ${STREAM_UPGRADE}\r\n\r\n`);
-  await once(socket, 'data');
-  return socket;
-}
-
-function frame(begin: number, span: number, length: number): Buffer {
-  const head = Buffer.alloc(16);
-  head.writeBigUInt64LE(BigInt(begin), 0);
-  head.writeUInt32LE(span, 8);
-  head.writeUInt32LE(length, 12);
-  return head;
+/** Until the write of a window has begun. */
+async function whenWriting(): Promise<void> {
+  while (clock.timers.size === 0) await new Promise((resolve) => setImmediate(resolve));
 }
 
 it('brings windows of all lengths whole and in order, faster than they are written', async () => {
@@ -92,7 +83,7 @@ it('answers a window when it is written, not before', async () => {
   const stream = await open();
   let isAnswered = false;
   const sent = stream.send(0, 8, Buffer.alloc(8)).then(() => (isAnswered = true));
-  while (clock.timers.size === 0) await new Promise((resolve) => setImmediate(resolve));
+  await whenWriting();
   expect(isAnswered).toBe(false);
   going.resolve();
   await sent;
@@ -121,8 +112,8 @@ it.each([
   ['empty', 0],
   ['larger than a window can be', BUFFER_BYTES + 1],
 ])('refuses a window that is %s', async (_what, length) => {
-  const socket = await rawConnection();
-  socket.write(frame(0, 8, length));
+  const socket = await windowConnection(port(), PATH);
+  socket.write(windowFrame(0, 8, length));
   const answers: Buffer[] = [];
   socket.on('data', (chunk: Buffer) => answers.push(chunk));
   await once(socket, 'end');
@@ -134,10 +125,10 @@ it.each([
 it('gives signs of life while a window is being written, and none else', async () => {
   const going = Promise.withResolvers<void>();
   write = () => going.promise;
-  const socket = await rawConnection();
+  const socket = await windowConnection(port(), PATH);
   expect(clock.timers.size).toBe(0);
-  socket.write(Buffer.concat([frame(0, 8, 8), Buffer.alloc(8)]));
-  while (clock.timers.size === 0) await new Promise((resolve) => setImmediate(resolve));
+  socket.write(Buffer.concat([windowFrame(0, 8, 8), Buffer.alloc(8)]));
+  await whenWriting();
   for (let i = 0; i < 2; i++) {
     clock.fire();
     expect(await once(socket, 'data')).toEqual([Buffer.of(FRAME_ALIVE)]);
@@ -149,8 +140,8 @@ it('gives signs of life while a window is being written, and none else', async (
 });
 
 it('writes nothing of a window whose sender is gone before it was whole', async () => {
-  const socket = await rawConnection();
-  socket.write(Buffer.concat([frame(0, 8, 8), Buffer.alloc(8), frame(8, 8, 1000), Buffer.alloc(999)]));
+  const socket = await windowConnection(port(), PATH);
+  socket.write(Buffer.concat([windowFrame(0, 8, 8), Buffer.alloc(8), windowFrame(8, 8, 1000), Buffer.alloc(999)]));
   await once(socket, 'data');
   socket.destroy();
   await Promise.all(intakes.map(({ done }) => done));
@@ -162,7 +153,7 @@ it('waits with its end until what is being written is written', async () => {
   write = () => going.promise;
   const stream = await open();
   const sent = stream.send(0, 8, Buffer.alloc(8));
-  while (clock.timers.size === 0) await new Promise((resolve) => setImmediate(resolve));
+  await whenWriting();
   const [intake] = intakes;
   let isDone = false;
   void intake?.done.then(() => (isDone = true));
@@ -179,7 +170,7 @@ it('fails with what the server answered where it is no receiver of windows', asy
   other.listen(0, HOST);
   await once(other, 'listening');
   const { port: otherPort } = other.address() as AddressInfo;
-  const opening = WindowStream.open({ host: HOST, port: otherPort, path: '/windows', timeoutMs: TIMEOUT_MS });
+  const opening = WindowStream.open({ host: HOST, port: otherPort, path: PATH, timeoutMs: TIMEOUT_MS });
   await expect(opening).rejects.toThrow('answered with 404');
   other.close();
 });

@@ -45,6 +45,11 @@ export function decodeHead(head: Buffer): FrameHead {
   return { begin, end: begin + head.readUInt32LE(8), length: head.readUInt32LE(12) };
 }
 
+/** Of a receiver that gave no sign of life for that long. */
+export function silenceOf({ host, port }: { host: string; port: number }, timeoutMs: number): Error {
+  return new Error(`no answer from ${host}:${port} within ${timeoutMs} ms`);
+}
+
 export interface StreamTarget {
   readonly host: string;
   readonly port: number;
@@ -61,12 +66,12 @@ export class WindowStream {
   private received: Buffer = Buffer.alloc(0);
   private failure: Error | null = null;
 
-  private constructor(socket: Socket, { host, port, timeoutMs }: StreamTarget) {
+  private constructor(socket: Socket, target: StreamTarget) {
+    const { host, port, timeoutMs } = target;
     this.socket = socket;
     socket.setNoDelay(true);
     if (timeoutMs > 0) {
-      const silent = new Error(`no answer from ${host}:${port} within ${timeoutMs} ms`);
-      socket.setTimeout(timeoutMs, () => this.waiting.length > 0 && this.fail(silent));
+      socket.setTimeout(timeoutMs, () => this.waiting.length > 0 && this.fail(silenceOf(target, timeoutMs)));
     }
     socket.on('data', (chunk: Buffer) => this.onAnswers(chunk));
     socket.on('error', (error) => this.fail(error));
@@ -84,11 +89,7 @@ export class WindowStream {
         reject(new Error(`${STREAM_PATH} was answered with ${answer.statusCode ?? 0}`));
       });
       asked.on('error', reject);
-      if (timeoutMs > 0) {
-        asked.setTimeout(timeoutMs, () =>
-          asked.destroy(new Error(`no answer from ${host}:${port} within ${timeoutMs} ms`)),
-        );
-      }
+      if (timeoutMs > 0) asked.setTimeout(timeoutMs, () => asked.destroy(silenceOf(target, timeoutMs)));
       asked.end();
     });
   }
