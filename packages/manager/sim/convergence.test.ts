@@ -3,7 +3,9 @@
  * no acknowledged write is lost and the last good replica is never deleted. A failing seed is a bug report.
  */
 import { describe, expect, it } from 'vitest';
-import { SimulatedCluster } from './simulated-cluster.ts';
+import { newObject } from '@longhorn/shared-types';
+import { snapshotTicketId } from '../src/controllers/snapshot/ticket.ts';
+import { NAMESPACE, SimulatedCluster } from './simulated-cluster.ts';
 
 type Fault = (cluster: SimulatedCluster) => Promise<void> | void;
 
@@ -185,6 +187,66 @@ describe('a node that stays away', () => {
       await cluster.stop();
     }
   }, 120_000);
+});
+
+describe('a ticket that was left behind', () => {
+  const detached = (cluster: SimulatedCluster): boolean =>
+    cluster.datastore.stores.Volume.get('vol')?.status.state === 'detached' &&
+    Object.keys(cluster.datastore.stores.VolumeAttachment.get('vol')?.spec.attachmentTickets ?? {}).length === 0;
+  const leave = (cluster: SimulatedCluster, id: string): Promise<unknown> =>
+    cluster.datastore.update('VolumeAttachment', 'vol', (attachment) => {
+      const ticket = { id, type: 'snapshot-controller', nodeID: 'node-2', parameters: {}, generation: 0 } as const;
+      attachment.spec.attachmentTickets[id] = ticket;
+      return attachment;
+    });
+
+  it('of a snapshot that is gone does not keep the volume attached', async () => {
+    const cluster = new SimulatedCluster(10);
+    await cluster.start();
+    try {
+      await cluster.createVolume('vol', 2);
+      await leave(cluster, snapshotTicketId('gone'));
+      await cluster.run(1_000);
+      expect(await cluster.until(() => detached(cluster), 30_000), explain(cluster)).toBe(true);
+    } finally {
+      await cluster.stop();
+    }
+  }, 60_000);
+
+  it('goes when its snapshot goes without a word', async () => {
+    const cluster = new SimulatedCluster(11);
+    await cluster.start();
+    try {
+      await cluster.createVolume('vol', 2);
+      const snapshot = newObject('Snapshot', NAMESPACE, 's');
+      snapshot.spec = { createSnapshot: true, labels: {}, volume: 'vol' };
+      await cluster.datastore.create('Snapshot', snapshot);
+      expect(await cluster.until(() => healthy(cluster, 2), 60_000), explain(cluster)).toBe(true);
+      await cluster.datastore.delete('Snapshot', 's');
+      expect(await cluster.until(() => detached(cluster), 30_000), explain(cluster)).toBe(true);
+    } finally {
+      await cluster.stop();
+    }
+  }, 60_000);
+
+  it('goes when its snapshot wants nothing any more', async () => {
+    const cluster = new SimulatedCluster(12);
+    await cluster.start();
+    try {
+      cluster.world.snapshots.add('s');
+      await cluster.createVolume('vol', 2);
+      await cluster.attach('vol', 'node-1');
+      const isThere = (): boolean => cluster.datastore.stores.Snapshot.get('s')?.status.readyToUse === true;
+      expect(await cluster.until(() => healthy(cluster, 2) && isThere(), 60_000), explain(cluster)).toBe(true);
+      await leave(cluster, snapshotTicketId('s'));
+      const tickets = (): string[] =>
+        Object.keys(cluster.datastore.stores.VolumeAttachment.get('vol')?.spec.attachmentTickets ?? {});
+      expect(await cluster.until(() => tickets().length === 1, 30_000)).toBe(true);
+      expect(healthy(cluster, 2)).toBe(true);
+    } finally {
+      await cluster.stop();
+    }
+  }, 60_000);
 });
 
 describe('quiet', () => {

@@ -3,6 +3,7 @@
  * engine keeps the fencing rules in a simplified form: it starts with more than half of the newest record (exactly half
  * with the control plane's word) and goes on with the members that answer. Nothing here takes time but rebuilds.
  */
+import type { EngineSnapshotDiskInfo } from '@longhorn/shared-types/generated/imrpc';
 import type { Clock } from '../src/clock.ts';
 import type {
   EngineCalls,
@@ -108,6 +109,8 @@ export class SimulatedWorld {
   /** Number of the last write that was acknowledged. */
   acknowledged = 0;
   readonly violations: string[] = [];
+  /** Those that all engines list. */
+  readonly snapshots = new Set<string>();
   /** This many calls that add a replica get no answer: it stays WO, as if its host lost power in the middle. */
   silentAdds = 0;
 
@@ -557,17 +560,18 @@ export class SimulatedWorld {
       SnapshotList: () =>
         attempt(() => {
           this.#engineAt(target);
-          const head = {
-            name: 'volume-head',
+          const disk = (name: string): EngineSnapshotDiskInfo => ({
+            name,
             parent: '',
             children: {},
             removed: false,
-            user_created: false,
-            created: '',
+            user_created: name !== 'volume-head',
+            created: '2026-01-01T00:00:00Z',
             size: '0',
             labels: {},
-          };
-          return { disks: { 'volume-head': head } };
+          });
+          const names = ['volume-head', ...this.snapshots];
+          return { disks: Object.fromEntries(names.map((name) => [name, disk(name)])) };
         }),
       SnapshotRemove: nothing,
       SnapshotPurge: nothing,

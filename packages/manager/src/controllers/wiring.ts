@@ -19,6 +19,7 @@ import { ReplicaController } from './replica/controller.ts';
 import { reconcileSetting } from './setting/controller.ts';
 import { SnapshotController } from './snapshot/controller.ts';
 import { VolumeController } from './volume/controller.ts';
+import { snapshotOfTicket } from './snapshot/ticket.ts';
 import { isToGrow } from './volume/expansion.ts';
 import { reconcileAttachment } from './volume-attachment/controller.ts';
 import { reconcileWorkloadPod } from './workload-pods/controller.ts';
@@ -230,6 +231,22 @@ function wireVolumes({ datastore }: ControllerContext, queues: Queues): void {
     queues.snapshot.add(metadata.name);
     copiesOf(spec.volume);
     if (metadata.deletionTimestamp !== null) queues.volume.add(spec.volume);
+  });
+  wireSnapshotTickets({ datastore }, queues);
+}
+
+/** A ticket may outlive its snapshot, and come when it is not needed any more. */
+function wireSnapshotTickets({ datastore }: Pick<ControllerContext, 'datastore'>, queues: Queues): void {
+  const { stores } = datastore;
+  stores.Snapshot.onChange((current, previous) => {
+    if (previous !== null && current?.metadata.uid !== previous.metadata.uid)
+      queues.attachment.add(previous.spec.volume);
+  });
+  stores.VolumeAttachment.onChange((current, previous) => {
+    for (const id of Object.keys(current?.spec.attachmentTickets ?? {})) {
+      const name = snapshotOfTicket(id);
+      if (name !== null && previous?.spec.attachmentTickets[id] === undefined) queues.snapshot.add(name);
+    }
   });
 }
 

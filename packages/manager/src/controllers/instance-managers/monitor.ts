@@ -84,7 +84,7 @@ export class InstanceManagerMonitor {
     }
     this.#listing = false;
     if (this.#stop.signal.aborted) return;
-    // A change between a list and the begin of the stream after it comes by neither.
+    // Of upstream's, which do not tell when a stream has begun: a change between a list and that moment comes by neither.
     this.#cancelTimer = clock.after(limits.instanceListMs, () => this.#list());
   }
 }

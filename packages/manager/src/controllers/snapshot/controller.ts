@@ -1,5 +1,5 @@
 /** Snapshots: taken and removed through the volume's engine, by the manager that owns the volume. */
-import { attachmentTicketId, parseDataSource, type Snapshot, type Volume } from '@longhorn/shared-types';
+import { parseDataSource, type Snapshot, type Volume } from '@longhorn/shared-types';
 import { cloneStage, needsSource } from '../../clone-stage.ts';
 import { engineTarget } from '../../instance-client/instance-managers.ts';
 import { done, type Outcome } from '../../reconcile/outcome.ts';
@@ -7,9 +7,9 @@ import { instanceManagerOf, settingsOf, type ControllerContext } from '../contex
 import { observeEngineNodes, ticketNode } from '../engine-node.ts';
 import type { EngineController } from '../engines/controller.ts';
 import { planSnapshot, type SnapshotAction } from './plan.ts';
+import { SNAPSHOT_TICKET_TYPE, snapshotTicketId } from './ticket.ts';
 
 const COMPONENT = 'longhorn-snapshot-controller';
-const TICKET_TYPE = 'snapshot-controller';
 const PURGE_RETRY_MS = 10_000;
 const CREATE_CHECK_MS = 2_000;
 /** The node of a ticket may become unable to run an engine. */
@@ -102,12 +102,8 @@ export class SnapshotController {
     });
   }
 
-  #ticketId(snapshot: Snapshot): string {
-    return attachmentTicketId(TICKET_TYPE, snapshot.metadata.name);
-  }
-
   async #addTicket(snapshot: Snapshot, volume: Volume): Promise<void> {
-    const id = this.#ticketId(snapshot);
+    const id = snapshotTicketId(snapshot.metadata.name);
     const nodes = observeEngineNodes(this.#context, volume.metadata.name);
     await this.#context.datastore.update('VolumeAttachment', snapshot.spec.volume, (present) => {
       const ticket = present.spec.attachmentTickets[id];
@@ -118,14 +114,14 @@ export class SnapshotController {
         parameters: { disableFrontend: 'any', ...ticket?.parameters },
         id,
         nodeID,
-        type: TICKET_TYPE,
+        type: SNAPSHOT_TICKET_TYPE,
       };
       return present;
     });
   }
 
   async #dropTicket(snapshot: Snapshot): Promise<void> {
-    const id = this.#ticketId(snapshot);
+    const id = snapshotTicketId(snapshot.metadata.name);
     await this.#context.datastore.update('VolumeAttachment', snapshot.spec.volume, (present) => {
       if (present.spec.attachmentTickets[id] === undefined) return null;
       delete present.spec.attachmentTickets[id];

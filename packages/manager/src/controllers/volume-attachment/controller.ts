@@ -1,8 +1,9 @@
 /** Carries out the plan of an attachment: the volume's spec first, then the attachment itself. */
-import type { Volume } from '@longhorn/shared-types';
+import type { Volume, VolumeAttachment } from '@longhorn/shared-types';
 import { done, type Outcome } from '../../reconcile/outcome.ts';
 import { recordAll, settingsOf, type ControllerContext } from '../context.ts';
 import { observeEngineNodes, strictLocalNode } from '../engine-node.ts';
+import { snapshotOfTicket } from '../snapshot/ticket.ts';
 import { isToGrow } from '../volume/expansion.ts';
 import { observeVolume } from '../volume/observe.ts';
 import { searchPlaces } from '../volume/placement.ts';
@@ -31,6 +32,7 @@ export async function reconcileAttachment(context: ControllerContext, name: stri
     ),
     eviction: evictionOf(context, volume),
     engineNodes: observeEngineNodes(context, volume.metadata.name),
+    leftTickets: await leftTickets(context, attachment),
     isToGrow: datastore.stores.Engine.byIndex('volume', volume.metadata.name).some(
       (engine) => engine.spec.active && isToGrow(engine),
     ),
@@ -42,6 +44,18 @@ export async function reconcileAttachment(context: ControllerContext, name: stri
   const stored = await datastore.save('VolumeAttachment', attachment, plan.attachment);
   recordAll(context, COMPONENT, stored, plan.events);
   return plan.requeueAtMs === null ? done : { kind: 'waiting', untilMs: plan.requeueAtMs };
+}
+
+/** Those of snapshots that are not there, or are by now another volume's. Not from a cache, which may not know a new one. */
+async function leftTickets({ datastore }: ControllerContext, { spec }: VolumeAttachment): Promise<ReadonlySet<string>> {
+  const left = new Set<string>();
+  for (const id of Object.keys(spec.attachmentTickets)) {
+    const name = snapshotOfTicket(id);
+    if (name === null || datastore.stores.Snapshot.get(name)?.spec.volume === spec.volume) continue;
+    const snapshot = await datastore.read('Snapshot', name);
+    if (snapshot?.spec.volume !== spec.volume) left.add(id);
+  }
+  return left;
 }
 
 function evictionOf(context: ControllerContext, volume: Volume): AttachmentWorld['eviction'] {

@@ -26,6 +26,7 @@ function plan(
     runsOn: string;
     /** Its engine was not told to grow, though it is to. */
     lacksRoom: boolean;
+    left: string[];
     boundTo: string;
   }> = {},
   cordoned: string[] = [],
@@ -72,6 +73,7 @@ function plan(
       })),
       runsOn: volume.runsOn ?? '',
     },
+    leftTickets: new Set(volume.left),
     isToGrow: volume.lacksRoom !== true,
     boundTo: volume.boundTo ?? '',
     cordonedNodes: new Set(cordoned),
@@ -103,6 +105,7 @@ describe('where a volume is to be', () => {
     ['away when it is faulted', plan([csi('n1')], { ...attached('n1'), robustness: 'faulted' }), ''],
     ['away when only snapshots hold it and a workload waits', plan([snapshot('n1'), csi('n2')], attached('n1')), ''],
     ['where a snapshot holds it when nobody waits', plan([snapshot('n1')], attached('n1')), 'n1'],
+    ['away when that snapshot is gone', plan([snapshot('n1')], { ...attached('n1'), left: ['s'] }), ''],
     [
       'away when no ticket there fits its frontend',
       plan([csi('n1')], { ...attached('n1'), disableFrontend: true }),

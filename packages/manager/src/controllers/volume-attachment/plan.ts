@@ -41,6 +41,8 @@ export interface AttachmentWorld {
   /** Whether replicas are to leave their disks, and if so, whether there is a place for one more. */
   eviction: 'none' | 'possible' | 'no place';
   engineNodes: EngineNodes;
+  /** IDs of tickets whose owner is gone: it was late with them, or ended before it took them back. */
+  leftTickets: ReadonlySet<string>;
   /** Its engine was told to grow; while the disks have no room for it, it is not. */
   isToGrow: boolean;
   /** Where the only replica of a strict-local volume is; '' = anywhere. */
@@ -65,6 +67,7 @@ export function planAttachment(world: AttachmentWorld): AttachmentPlan {
     events: [],
     requeueAtMs: null,
   };
+  for (const id of world.leftTickets) delete plan.attachment.spec.attachmentTickets[id];
   leaveCordonedNodes(world, plan);
   keepExpansionTicket(world, plan);
   keepCloneTickets(world, plan);

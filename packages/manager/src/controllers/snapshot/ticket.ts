@@ -1,0 +1,18 @@
+/** The tickets that keep a volume attached while a snapshot of it is taken or removed. */
+import { attachmentTicketId } from '@longhorn/shared-types';
+
+export const SNAPSHOT_TICKET_TYPE = 'snapshot-controller';
+/** A longer ID would have been cut. */
+const ID_LENGTH_MAX = 253;
+
+export function snapshotTicketId(snapshot: string): string {
+  return attachmentTicketId(SNAPSHOT_TICKET_TYPE, snapshot);
+}
+
+/** Name of the snapshot that a ticket is for; null for a ticket of another kind, and for one whose ID does not tell. */
+export function snapshotOfTicket(id: string): string | null {
+  const prefix = snapshotTicketId('');
+  return id.startsWith(prefix) && id.length > prefix.length && id.length < ID_LENGTH_MAX
+    ? id.slice(prefix.length)
+    : null;
+}
