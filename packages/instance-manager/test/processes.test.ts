@@ -234,11 +234,11 @@ describe('requests', () => {
 });
 
 describe('instances', () => {
-  it('are the processes, and their watch tells each change without content', async () => {
+  it('are the processes, and their watch tells when it has begun and then each change, without content', async () => {
     const stream = node.instances.InstanceWatch({});
     const updates = stream[Symbol.asyncIterator]();
-    const first = updates.next();
-    await node.instances.InstanceList({});
+    expect((await updates.next()).value).toEqual({});
+    const change = updates.next();
     await node.instances.InstanceCreate({
       spec: {
         name: 'inst-r-12345678',
@@ -248,7 +248,7 @@ describe('instances', () => {
         process_instance_spec: { binary: node.binary('image-1'), args: ['replica', '/tmp/x'] },
       },
     });
-    expect((await first).value).toEqual({});
+    expect((await change).value).toEqual({});
     const { instances } = await node.instances.InstanceList({});
     expect(instances['inst-r-12345678']).toMatchObject({
       spec: { type: 'replica', data_engine: 0, process_instance_spec: { binary: node.binary('image-1') } },
