@@ -24,9 +24,13 @@ export function volumeManifest(
 }
 
 export async function engineOf(system: System, volume: string): Promise<KubeObject> {
-  const engine = (await system.kube.list('engines')).find((object) => at(object, 'spec.volumeName') === volume);
+  const [engine] = await enginesOf(system, volume);
   if (engine === undefined) throw new Error(`volume ${volume} has no engine object`);
   return engine;
+}
+
+async function enginesOf(system: System, volume: string): Promise<KubeObject[]> {
+  return (await system.kube.list('engines')).filter((object) => at(object, 'spec.volumeName') === volume);
 }
 
 export async function replicasOf(system: System, volume: string): Promise<KubeObject[]> {
@@ -39,47 +43,37 @@ export async function replicaModes(system: System, volume: string): Promise<stri
   return typeof map === 'object' && map !== null ? Object.values(map).map(String) : [];
 }
 
-/** All that explains a volume's state, for messages of failed waits. */
+/** All that explains a volume's state, for messages of failed waits. The outline comes last: where output is cut, its end stays. */
 export async function describeVolume(system: System, volume: string): Promise<string> {
   const object = await system.kube.get('volumes', volume);
-  const engines = (await system.kube.list('engines')).filter((e) => at(e, 'spec.volumeName') === volume);
-  const replicas = await replicasOf(system, volume);
-  return JSON.stringify(
-    {
-      spec: { nodeID: at(object, 'spec.nodeID') },
-      status: object?.status,
-      engines: engines.map((e) => ({ spec: e.spec, status: { ...e.status, snapshots: undefined } })),
-      replicas: replicas.map((r) => ({
-        name: r.metadata.name,
-        node: at(r, 'spec.nodeID'),
-        desire: at(r, 'spec.desireState'),
-        failedAt: at(r, 'spec.failedAt'),
-        healthyAt: at(r, 'spec.healthyAt'),
-        state: at(r, 'status.currentState'),
-      })),
-    },
-    null,
-    1,
-  );
+  const attachment = await system.kube.get('volumeattachments', volume);
+  const engines = await enginesOf(system, volume);
+  const whole = {
+    volume: { spec: object?.spec, status: object?.status },
+    attachment: { spec: attachment?.spec, status: attachment?.status },
+    engines: engines.map((e) => ({ spec: e.spec, status: { ...e.status, snapshots: undefined } })),
+  };
+  return `${JSON.stringify(whole)}\n${await outlineVolume(system, volume)}`;
 }
 
 /** The same in a few lines. */
 export async function outlineVolume(system: System, volume: string): Promise<string> {
   const object = await system.kube.get('volumes', volume);
   const replicas = await replicasOf(system, volume);
-  const engines = (await system.kube.list('engines')).filter((e) => at(e, 'spec.volumeName') === volume);
+  const engines = await enginesOf(system, volume);
   const words = (holder: unknown, ...paths: string[]): string =>
     paths.map((path) => `${path.replace(/^.*\./, '')}=${JSON.stringify(at(holder, path))}`).join(' ');
   return [
-    `${volume}: ${words(object, 'spec.nodeID', 'status.state', 'status.robustness', 'status.blockedBy')}`,
+    `${volume}: ${words(object, 'spec.nodeID', 'status.currentNodeID', 'status.ownerID', 'status.state', 'status.frontendDisabled', 'status.robustness', 'status.blockedBy')}`,
     ...engines.map(
       (engine) =>
-        `  ${engine.metadata.name}: ${words(engine, 'spec.desireState', 'spec.epoch', 'spec.replicaAddressMap', 'status.currentState', 'status.currentEpoch', 'status.membership', 'status.ioState', 'status.ioReason', 'status.ioSince', 'status.replicaModeMap')}`,
+        `  ${engine.metadata.name}: ${words(engine, 'spec.nodeID', 'spec.desireState', 'spec.epoch', 'spec.replicaAddressMap', 'status.ownerID', 'status.instanceManagerName', 'status.started', 'status.starting', 'status.currentState', 'status.currentEpoch', 'status.membership', 'status.ioState', 'status.ioReason', 'status.ioSince', 'status.replicaModeMap', 'status.endpoint')}`,
     ),
     ...replicas.map(
       (replica) =>
         `  ${replica.metadata.name}: ${words(replica, 'spec.nodeID', 'spec.desireState', 'status.currentState', 'spec.failedAt', 'spec.healthyAt', 'spec.rebuildRetryCount', 'status.storageIP', 'status.port')}`,
     ),
+    `now: ${new Date().toISOString()}`,
   ].join('\n');
 }
 
