@@ -29,7 +29,10 @@ export interface VolumeCoreOptions {
   readonly limits: CoreLimits;
   /** `engine-replica-timeout`, already validated; the last reading member gets twice as long. */
   readonly replicaTimeoutMs?: number;
-  /** Called once per failed member, never from inside a call of the control side to the core. */
+  /**
+   * Called once per failed member, never from inside a call of the control side to the core: a member that counted and that the
+   * control side has taken out in the meantime is not told of.
+   */
   readonly onMemberFailed: (id: MemberId, failure: MemberFailure, role: MemberRole) => void;
   /** Without it the core settles by itself: `copyRange` from one reading member to all others. */
   readonly settle?: Settle;

@@ -79,7 +79,7 @@ export class MemberChanges {
     runner.waiting.prepend(again);
   }
 
-  /** A member that failed: it is out, and the control side is told. */
+  /** A member that failed: it is out, and the control side is told, unless that has taken it out before it could be. */
   fail(member: Member, failure: MemberFailure): void {
     const { runner } = this;
     if (!runner.members.active.includes(member)) return;
@@ -88,7 +88,10 @@ export class MemberChanges {
       runner.doubt.noteMissed();
     }
     this.drop(member);
-    runner.call(() => runner.options.onMemberFailed(member.id, failure, member.role));
+    runner.call(() => {
+      if (member.role === 'reading' && !runner.members.failed.includes(member)) return;
+      runner.options.onMemberFailed(member.id, failure, member.role);
+    });
   }
 
   /** Nothing more is sent to it and nothing waits for its answers. */

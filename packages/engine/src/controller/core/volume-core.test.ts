@@ -159,6 +159,19 @@ describe('a volume core', () => {
     expect(done.at(-1)).toBe('2:0');
   });
 
+  it('does not tell the failure of a member that is removed in the same call as the one that it waited for', async () => {
+    const [, full, hung] = [join(), join(), join()];
+    full.replica.isFull = true;
+    hung.link.hang();
+    write(1);
+    await pass(20);
+    core.removeMember(hung.id);
+    core.removeMember(full.id);
+    await pass(50);
+    expect([done, failures]).toEqual([['1:0'], []]);
+    expect(core.members()).toHaveLength(1);
+  });
+
   it('has the piece of a discard in doubt for which no disk had space', async () => {
     const [first, second] = [join(), join()];
     first.replica.isFull = true;

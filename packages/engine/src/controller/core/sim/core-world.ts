@@ -279,7 +279,7 @@ export class CoreWorld implements CompletionSink {
         this.rebuild();
         return;
       case 'remove':
-        this.removeOne();
+        this.removeSome();
         return;
     }
   }
@@ -314,12 +314,16 @@ export class CoreWorld implements CompletionSink {
     });
   }
 
-  private removeOne(): void {
+  /** One, or two at once: chosen before, so that the end of the first may be the failure of the second. */
+  private removeSome(): void {
     const reading = this.core.members().filter((member) => member.role === 'reading');
-    const member = this.random.pick(reading.length > 0 ? reading : [null]);
-    if (member === null || reading.length < 2) return;
-    this.core.removeMember(member.id);
-    this.links.delete(member.id);
+    const first = this.random.below(Math.max(1, reading.length));
+    const chosen = [...reading.slice(first), ...reading.slice(0, first)].slice(0, this.random.pick([1, 2]));
+    if (reading.length <= chosen.length) return;
+    for (const { id } of chosen) {
+      this.core.removeMember(id);
+      this.links.delete(id);
+    }
   }
 
   // The control side

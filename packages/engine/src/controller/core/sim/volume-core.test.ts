@@ -17,6 +17,11 @@ const scenarios: { name: string; seeds: number; options: Omit<WorldOptions, 'see
   { name: 'replicas hang', seeds: 15, options: { ...calm, faults: { hang: 0.01 } } },
   { name: 'replicas answer with errors', seeds: 15, options: { ...calm, faults: { error: 0.02 } } },
   { name: 'replicas are full', seeds: 25, options: { ...calm, faults: { full: 0.05 } } },
+  {
+    name: 'replicas are full, and are taken out',
+    seeds: 40,
+    options: { ...calm, faults: { full: 0.15, remove: 0.1, rebuild: 0.15 } },
+  },
   { name: 'the engine is stopped for a while', seeds: 15, options: { ...calm, faults: { stop: 0.05, hang: 0.01 } } },
   { name: 'pauses and holds', seeds: 15, options: { ...calm, faults: { pause: 0.1, hold: 0.1 } } },
   { name: 'rebuilds', seeds: 25, options: { ...calm, faults: { rebuild: 0.1, remove: 0.03 } } },
