@@ -9,7 +9,7 @@ import type { World } from './world.ts';
 function replaceOnce(
   world: World,
   name: string,
-  method: 'ReplicaSnapshot' | 'ReplicaGet' | 'MembershipPropose',
+  method: 'ReplicaSnapshot' | 'SnapshotPrepare' | 'RangeHash' | 'ReplicaGet' | 'MembershipPropose',
   call: (original: (...request: unknown[]) => Promise<unknown>, ...request: unknown[]) => Promise<unknown>,
 ): void {
   const entry = engineOf(world).context.replicas.get(`tcp://${name}`);
@@ -215,6 +215,41 @@ describe('two replicas', () => {
     for (let layers = server.io.open?.disks.size ?? 0; layers < LIVE_CHAIN_MAX; layers++) await left(layers);
     await expect(left(0)).rejects.toThrow('too many active disks');
     await world.wait(server.close());
+    await world.end();
+    expect(world.violations()).toEqual([]);
+  });
+
+  it('have no snapshot of what they differ in, when a write finds both disks full while it is taken', async () => {
+    const world = await served(2);
+    await writeAndFlush(world, 0, 8);
+    const { engine, context } = engineOf(world);
+    const fill = (isFull: boolean): void => {
+      for (const { disk } of world.cluster.nodes) disk.isFull = isFull;
+    };
+    const isPrepared = Promise.withResolvers<undefined>();
+    replaceOnce(world, 'r0', 'SnapshotPrepare', (original, ...request) =>
+      original(...request).finally(() => isPrepared.resolve(undefined)),
+    );
+    const isOver = Promise.withResolvers<undefined>();
+    replaceOnce(world, 'r1', 'SnapshotPrepare', async (original, ...request) => {
+      const answer = await original(...request);
+      await isPrepared.promise;
+      fill(true);
+      world.device.write(100, 2);
+      replaceOnce(world, 'r1', 'RangeHash', async (hash, ...range) => {
+        fill(false);
+        await isOver.promise;
+        return hash(...range);
+      });
+      return answer;
+    });
+    await expect(world.wait(engine.snapshot('one', {}, false))).rejects.toThrow(
+      /differ in 1 regions .*try again later/,
+    );
+    isOver.resolve(undefined);
+    expect(world.device.errors).toBe(1);
+    expect(await world.until(() => context.core.doubtCount() === 0, 10_000)).toBe(true);
+    await world.wait(engine.snapshot('two', {}, false));
     await world.end();
     expect(world.violations()).toEqual([]);
   });

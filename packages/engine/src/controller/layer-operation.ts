@@ -49,6 +49,7 @@ export async function withPausedIo<T>(context: VolumeContext, work: () => Promis
 export async function changeLayers(context: VolumeContext, operation: LayerOperation): Promise<OperationFailure[]> {
   // One may have failed since the lock was asked for: the record to be written must follow from the members that there are.
   await settleMembership(context, null);
+  assertSettled(context);
   const replicas = context.replicas.inStage('reading', 'joining');
   const readers = replicas.filter((entry) => entry.stage === 'reading');
   const first = await commonReport(context, readers);
@@ -71,6 +72,16 @@ export async function changeLayers(context: VolumeContext, operation: LayerOpera
   await settleReaders(context, readers, after);
   await context.keeper?.commit(context.replicas.inStage('reading'));
   return failures;
+}
+
+/**
+ * Throws while a region is in doubt: layers made of it would differ for ever. Operations begin when nothing is, but a write that ends for
+ * their pause may find all disks full, and a member that comes back may have missed how a region was settled.
+ */
+export function assertSettled({ core }: VolumeContext): void {
+  const regions = core.doubtCount();
+  if (regions === 0) return;
+  throw new Error(`the replicas differ in ${regions} regions since a moment ago and are made equal; try again later`);
 }
 
 /** What the readers have. Throws when their layers differ, and has the purge ended that made them different. */

@@ -9,7 +9,7 @@ import type { ReplicaSnapshotRequest, SyncFileInfo } from '@longhorn/shared-type
 import { compareAtRest, compareInUse } from './comparison.ts';
 import { SNAPSHOT_TOTAL_MAX } from './control-limits.ts';
 import type { DoubtSettling } from './doubt-settling.ts';
-import { commonReport, withPausedIo } from './layer-operation.ts';
+import { assertSettled, commonReport, withPausedIo } from './layer-operation.ts';
 import { dropMember } from './member-removal.ts';
 import { settleMembership } from './membership-change.ts';
 import { attach, lookAt, newEntry, openFenced, openPlain, refuse } from './replica-entry.ts';
@@ -103,6 +103,7 @@ async function snapshotWith(
   request: ReplicaSnapshotRequest,
 ): Promise<void> {
   await checkSnapshotLimits(context);
+  assertSettled(context);
   await whileAnswering(context, entry, (call) => entry.client.ReplicaSnapshot(request, call));
   await snapshotAll(context, request);
 }
