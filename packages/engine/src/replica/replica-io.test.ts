@@ -88,6 +88,24 @@ describe('flushes and changes of the chain', () => {
     expect(next.server.lastBootId).toBe('boot-1');
   });
 
+  it('that fail while a record is stored stay noted: the record does not count on them', async () => {
+    const folder = new MemoryFolder();
+    const notes = new Set<string>();
+    const failureNote = {
+      isThere: () => notes.has('r'),
+      write: () => void notes.add('r'),
+      remove: () => void notes.delete('r'),
+    };
+    const replica = await startTestReplica(folder, { failureNote });
+    await replica.server.create(1 << 20);
+    await replica.server.openEpoch(1, 'e');
+    await replica.server.storeMembership({ ...RECORD });
+    const stored = replica.server.storeMembership({ ...RECORD, count: 2 });
+    folder.onSyncFailure('sync volume-head-000.img: input/output error');
+    await expect(stored).rejects.toThrow('input/output error');
+    expect([failureNote.isThere(), replica.server.lastBootId]).toEqual([true, 'sync-failed']);
+  });
+
   it('that fail while a replica is opened are known to the next process, too', async () => {
     const folder = new MemoryFolder();
     const replica = await startTestReplica(folder);

@@ -246,6 +246,8 @@ export class ReplicaServer {
       throw rpcError(Code.FailedPrecondition, 'replica is not open: its process is another one than was opened');
     if (open.fault !== null) throw rpcError(Code.FailedPrecondition, open.fault);
     await this.state.setMembership(record, this.options.bootId);
+    // A sync that failed meanwhile stays noted: the record does not count on what it should have written.
+    if (open.fault !== null) throw rpcError(Code.FailedPrecondition, open.fault);
     this.options.failureNote.remove();
     this.hasSyncFailed = false;
     this.storedGeneration = generationOf(record);
