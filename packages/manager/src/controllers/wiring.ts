@@ -243,8 +243,8 @@ function wireSnapshotTickets({ datastore }: Pick<ControllerContext, 'datastore'>
       queues.attachment.add(previous.spec.volume);
   });
   stores.VolumeAttachment.onChange((current, previous) => {
-    for (const id of Object.keys(current?.spec.attachmentTickets ?? {})) {
-      const name = snapshotOfTicket(id);
+    for (const [id, ticket] of Object.entries(current?.spec.attachmentTickets ?? {})) {
+      const name = snapshotOfTicket(ticket);
       if (name !== null && previous?.spec.attachmentTickets[id] === undefined) queues.snapshot.add(name);
     }
   });

@@ -61,7 +61,7 @@ export class ReplicaController {
     const wanted = structuredClone(replica);
     const action = planInstance({
       name,
-      desireState: this.#isReleased(replica) ? 'stopped' : replica.spec.desireState,
+      desireState: (await this.#isReleased(replica)) ? 'stopped' : replica.spec.desireState,
       nodeId: replica.spec.nodeID,
       image: replica.spec.image,
       status: wanted.status,
@@ -134,10 +134,12 @@ export class ReplicaController {
   }
 
   /** It is being deleted, and neither an engine nor the newest record needs it. */
-  #isReleased(replica: Replica): boolean {
+  async #isReleased(replica: Replica): Promise<boolean> {
     if (replica.metadata.deletionTimestamp === null) return false;
     const { datastore } = this.#context;
-    const volume = datastore.stores.Volume.get(replica.spec.volumeName);
+    const { volumeName } = replica.spec;
+    // A cache that lags is no proof that the volume is gone.
+    const volume = datastore.stores.Volume.get(volumeName) ?? (await datastore.read('Volume', volumeName));
     if (volume === null || volume.metadata.deletionTimestamp !== null) return true;
     const engine = datastore.stores.Engine.get(replica.spec.engineName);
     return !holdsNewestData(engine, replica);
@@ -145,7 +147,7 @@ export class ReplicaController {
 
   async #delete(replica: Replica): Promise<Outcome> {
     const { clock, datastore, me, log } = this.#context;
-    if (!this.#isReleased(replica)) return { kind: 'waiting', untilMs: clock.now() + RELEASE_POLL_MS };
+    if (!(await this.#isReleased(replica))) return { kind: 'waiting', untilMs: clock.now() + RELEASE_POLL_MS };
     if (replica.spec.nodeID === '' || replica.spec.dataDirectoryName === '') {
       await datastore.removeFinalizer('Replica', replica);
       return done;

@@ -35,7 +35,9 @@ export class SnapshotController {
     const { datastore, me, clock } = this.#context;
     const snapshot = datastore.stores.Snapshot.get(name);
     if (snapshot === null) return done;
-    const volume = datastore.stores.Volume.get(snapshot.spec.volume);
+    // A cache that lags is no proof that the volume is gone: its owner may be taking or removing the snapshot.
+    const volume =
+      datastore.stores.Volume.get(snapshot.spec.volume) ?? (await datastore.read('Volume', snapshot.spec.volume));
     if (volume !== null && volume.status.ownerID !== me) return done;
     const engines = datastore.stores.Engine.byIndex('volume', snapshot.spec.volume);
     const engine = engines.find(({ spec }) => spec.active) ?? null;

@@ -60,6 +60,36 @@ it('drops the ticket of a snapshot whose name another volume has by now', async 
   expect(await ticketsAfterAPass()).toEqual(['csi']);
 });
 
+it('keeps a ticket of another type, whatever its ID', async () => {
+  const { datastore } = manager.context;
+  await datastore.update('VolumeAttachment', 'v', (attachment) => {
+    const id = snapshotTicketId('other');
+    attachment.spec.attachmentTickets[id] = { id, type: 'longhorn-api', nodeID: '', parameters: {}, generation: 0 };
+    return attachment;
+  });
+  expect(await ticketsAfterAPass()).toEqual(['csi', snapshotTicketId('other')]);
+});
+
+it('does not undo what came while it asked for a snapshot', async () => {
+  await settle();
+  const { datastore } = manager.context;
+  const { transport } = datastore;
+  const get = transport.get.bind(transport);
+  transport.get = async (resource, ...rest) => {
+    if (resource.plural === resourceOf('Snapshot').plural) {
+      await datastore.update('VolumeAttachment', 'v', (attachment) => {
+        const csi = attachment.spec.attachmentTickets['csi'];
+        if (csi) csi.nodeID = ME;
+        return attachment;
+      });
+      await settle();
+    }
+    return get(resource, ...rest);
+  };
+  expect(await ticketsAfterAPass()).toEqual(['csi']);
+  expect((await datastore.read('Volume', 'v'))?.spec.nodeID).toBe(ME);
+});
+
 it('keeps the ticket of a snapshot that the cache does not know yet', async () => {
   const { datastore } = manager.context;
   const { metadata } = await datastore.create('Snapshot', snapshotOf('v'));

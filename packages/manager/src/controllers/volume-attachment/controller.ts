@@ -1,5 +1,5 @@
 /** Carries out the plan of an attachment: the volume's spec first, then the attachment itself. */
-import type { Volume, VolumeAttachment } from '@longhorn/shared-types';
+import type { Volume } from '@longhorn/shared-types';
 import { done, type Outcome } from '../../reconcile/outcome.ts';
 import { recordAll, settingsOf, type ControllerContext } from '../context.ts';
 import { observeEngineNodes, strictLocalNode } from '../engine-node.ts';
@@ -14,6 +14,8 @@ const COMPONENT = 'longhorn-volume-attachment-controller';
 
 export async function reconcileAttachment(context: ControllerContext, name: string): Promise<Outcome> {
   const { datastore, me, clock } = context;
+  const left = await leftTickets(context, name);
+  // Taken after that wait, so that the plan is of what is there now.
   const attachment = datastore.stores.VolumeAttachment.get(name);
   if (attachment === null) return done;
   const volume = datastore.stores.Volume.get(attachment.spec.volume);
@@ -32,7 +34,7 @@ export async function reconcileAttachment(context: ControllerContext, name: stri
     ),
     eviction: evictionOf(context, volume),
     engineNodes: observeEngineNodes(context, volume.metadata.name),
-    leftTickets: await leftTickets(context, attachment),
+    leftTickets: left,
     isToGrow: datastore.stores.Engine.byIndex('volume', volume.metadata.name).some(
       (engine) => engine.spec.active && isToGrow(engine),
     ),
@@ -46,13 +48,18 @@ export async function reconcileAttachment(context: ControllerContext, name: stri
   return plan.requeueAtMs === null ? done : { kind: 'waiting', untilMs: plan.requeueAtMs };
 }
 
-/** Those of snapshots that are not there, or are by now another volume's. Not from a cache, which may not know a new one. */
-async function leftTickets({ datastore }: ControllerContext, { spec }: VolumeAttachment): Promise<ReadonlySet<string>> {
+/**
+ * Those of snapshots that are not there, or are by now another volume's. Not from a cache, which may not know a new one. None for a
+ * volume of another manager.
+ */
+async function leftTickets({ datastore, me }: ControllerContext, name: string): Promise<ReadonlySet<string>> {
   const left = new Set<string>();
-  for (const id of Object.keys(spec.attachmentTickets)) {
-    const name = snapshotOfTicket(id);
-    if (name === null || datastore.stores.Snapshot.get(name)?.spec.volume === spec.volume) continue;
-    const snapshot = await datastore.read('Snapshot', name);
+  const spec = datastore.stores.VolumeAttachment.get(name)?.spec;
+  if (spec === undefined || datastore.stores.Volume.get(spec.volume)?.status.ownerID !== me) return left;
+  for (const [id, ticket] of Object.entries(spec.attachmentTickets)) {
+    const snapshotName = snapshotOfTicket(ticket);
+    if (snapshotName === null || datastore.stores.Snapshot.get(snapshotName)?.spec.volume === spec.volume) continue;
+    const snapshot = await datastore.read('Snapshot', snapshotName);
     if (snapshot?.spec.volume !== spec.volume) left.add(id);
   }
   return left;
