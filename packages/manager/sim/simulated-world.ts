@@ -102,7 +102,7 @@ export class SimulatedWorld {
   readonly devices = new Map<string, { ip: string; minor: number }>();
   #minors = 0;
   /** Instance managers by IP. */
-  readonly managers = new Map<string, { node: string; streams: Set<Stream<Empty>> }>();
+  readonly managers = new Map<string, { node: string; streams: Set<Stream<Empty>>; tellsBegin: boolean }>();
   #ports = 10_000;
   #uuids = 0;
   writes = 0;
@@ -119,7 +119,8 @@ export class SimulatedWorld {
   }
 
   startManager(node: string, ip: string): void {
-    this.managers.set(ip, { node, streams: new Set() });
+    // Ours tell that a watch has begun, upstream's do not.
+    this.managers.set(ip, { node, streams: new Set(), tellsBegin: node !== 'node-2' });
   }
 
   /** The instance manager's container is gone, its processes with it. */
@@ -495,7 +496,9 @@ export class SimulatedWorld {
         }),
       watch: (ip, signal) => {
         const stream = new Stream<Empty>();
-        this.managers.get(ip)?.streams.add(stream);
+        const manager = this.managers.get(ip);
+        manager?.streams.add(stream);
+        if (manager?.tellsBegin === true) stream.push({});
         if (!this.managers.has(ip)) stream.cancel();
         signal.addEventListener('abort', () => stream.cancel());
         return stream;

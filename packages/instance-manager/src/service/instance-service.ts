@@ -63,7 +63,7 @@ async function* logResponses(lines: AsyncIterable<string>): AsyncGenerator<{ lin
 }
 
 /** The first at once, beyond upstream: who lists when it comes misses nothing that changed before the stream stood. */
-async function* notifications(updates: AsyncIterable<unknown>): AsyncGenerator<Record<never, never>> {
+export async function* notifications(updates: AsyncIterable<unknown>): AsyncGenerator<Record<never, never>> {
   yield {};
   for await (const _update of updates) yield {};
 }
